@@ -1,0 +1,1 @@
+//! Accounts, contacts and conversations: the engine behind the API

@@ -1,0 +1,1 @@
+//! OpenDHT-compatible distributed hash table node

@@ -1,0 +1,1 @@
+//! Keys, certificates, chains, revocation lists and the account archive

@@ -1,0 +1,1 @@
+//! Durable state: accounts, contacts, outbox and the message index in SQLite

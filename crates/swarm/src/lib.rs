@@ -1,0 +1,1 @@
+//! Conversations as signed git histories: commits, rules, merges and the git wire

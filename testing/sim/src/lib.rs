@@ -1,0 +1,1 @@
+//! A simulated network: virtual clock, links, faults
