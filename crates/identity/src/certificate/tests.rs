@@ -1,0 +1,262 @@
+use baraza_wire::{Rng, UnixTime};
+use proptest::prelude::*;
+
+use super::*;
+use crate::PrivateKey;
+
+/// Within the validity of the vectors' certificates (November 2026).
+const NOW: UnixTime = UnixTime::from_secs(1_795_500_000);
+
+fn vector(path: &str) -> Vec<u8> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testing/vectors/");
+    std::fs::read(format!("{root}{path}")).unwrap()
+}
+
+fn chain() -> CertificateChain {
+    CertificateChain::from_pem(vector("account-nopassword/ring_device.crt")).unwrap()
+}
+
+fn test_key(name: &str) -> PrivateKey {
+    let path = format!("{}/testdata/{name}.key", env!("CARGO_MANIFEST_DIR"));
+    PrivateKey::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn fields_of_a_real_chain() {
+    let chain = chain();
+    let [device, account, ca] = chain.certificates() else {
+        panic!("{chain:?}");
+    };
+    assert_eq!(device.common_name(), Some("Jami device"));
+    assert_eq!(account.common_name(), Some("Jami"));
+    assert_eq!(ca.common_name(), Some("Jami CA"));
+    let id = "66fd3fd929906a8a61be84ebb24fb5ae74e43745";
+    assert_eq!(account.uid(), Some(id));
+    assert_eq!(device.issuer_uid(), Some(id));
+    assert_eq!(account.public_key().short_id().to_hex(), id);
+    assert_eq!(
+        device.uid(),
+        Some("f008f68193062fc4bdd8813b81c2d1b8fb1e4ed9")
+    );
+    assert_eq!(device.not_before().secs(), 1_795_393_473);
+    assert_eq!(
+        device.not_after(),
+        device.not_before().saturating_add(DEFAULT_VALIDITY)
+    );
+    assert!(!device.is_ca() && account.is_ca() && ca.is_ca());
+    assert!(ca.is_self_signed() && !account.is_self_signed());
+    // A negative serial number, -083FC4B1B8A4D5CF.
+    assert_eq!(
+        device.serial(),
+        [0xf7, 0xc0, 0x3b, 0x4e, 0x47, 0x5b, 0x2a, 0x31]
+    );
+    assert_eq!(chain.verify_device(NOW).unwrap().to_hex(), id);
+    assert_eq!(
+        chain
+            .account_chain()
+            .unwrap()
+            .verify_account(NOW)
+            .unwrap()
+            .to_hex(),
+        id
+    );
+}
+
+#[test]
+fn pem_round_trips_byte_for_byte() {
+    let text = vector("account-nopassword/ring_device.crt");
+    assert_eq!(chain().to_pem().as_bytes(), text);
+}
+
+#[test]
+fn a_certificate_value_of_the_dht_parses_with_its_header() {
+    let value = vector("account-crl/certificate.value.msgpack");
+    let chain = CertificateChain::from_pem(value).unwrap();
+    assert_eq!(chain.certificates().len(), 3);
+    chain.verify_device(NOW).unwrap();
+}
+
+#[test]
+fn bare_der_in_a_row_parses() {
+    let der: Vec<u8> = chain()
+        .certificates()
+        .iter()
+        .flat_map(|certificate| certificate.der().to_vec())
+        .collect();
+    assert_eq!(CertificateChain::from_pem(&der).unwrap(), chain());
+    assert!(CertificateChain::from_pem(&der[..der.len() - 1]).is_err());
+    assert_eq!(CertificateChain::from_pem(""), Err(ChainParseError::Empty));
+}
+
+#[test]
+fn chains_are_bounded() {
+    let leaf = chain().leaf().to_pem();
+    let most = CertificateChain::from_pem(leaf.repeat(MAX_CHAIN_LEN)).unwrap();
+    assert_eq!(most.certificates().len(), MAX_CHAIN_LEN);
+    let more = leaf.repeat(MAX_CHAIN_LEN + 1);
+    assert_eq!(
+        CertificateChain::from_pem(more),
+        Err(ChainParseError::TooMany)
+    );
+    assert_eq!(
+        Certificate::from_der(&vec![0x30; MAX_CERTIFICATE_LEN + 1]),
+        Err(CertificateError::TooLong(MAX_CERTIFICATE_LEN + 1))
+    );
+}
+
+#[test]
+fn every_flaw_of_a_chain_has_its_error() {
+    let real = chain();
+    let [device, account, ca] = real.certificates() else {
+        panic!();
+    };
+    let verify = |certificates: &[&Certificate]| {
+        let certificates = certificates.iter().map(|&c| c.clone()).collect();
+        CertificateChain::new(certificates)
+            .unwrap()
+            .verify_device(NOW)
+    };
+    assert_eq!(verify(&[device]), Err(ChainError::TooShort));
+    assert_eq!(verify(&[ca, ca]), Err(ChainError::SelfSignedDevice));
+    assert_eq!(
+        verify(&[device, account]),
+        Err(ChainError::RootNotSelfSigned)
+    );
+    assert_eq!(
+        verify(&[device, ca, account]),
+        Err(ChainError::Signature(0, SignedByError::OtherIssuer))
+    );
+    let early = UnixTime::from_secs(device.not_before().secs() - 1);
+    assert_eq!(real.verify_device(early), Err(ChainError::NotYetValid(0)));
+    let last = device.not_after();
+    assert!(
+        real.verify_device(UnixTime::from_secs(ca.not_after().secs()))
+            .is_ok()
+    );
+    assert_eq!(
+        real.verify_device(UnixTime::from_secs(last.secs() + 1)),
+        Err(ChainError::Expired(0))
+    );
+
+    let rng = &mut Rng::from_seed(1);
+    let (ca_key, account_key, device_key) = (
+        test_key("alice.ca"),
+        test_key("alice.account"),
+        test_key("alice"),
+    );
+    let validity = Validity::from_now(NOW);
+    let ca = issue_ca(&ca_key, validity, rng).unwrap();
+    let account = issue_account(&ca_key, &ca, account_key.public_key(), validity, rng).unwrap();
+    let leaf = issue_device(
+        &account_key,
+        &account,
+        device_key.public_key(),
+        validity,
+        rng,
+    )
+    .unwrap();
+    // A device that plays the account of another.
+    assert_eq!(
+        issue_device(&device_key, &leaf, ca_key.public_key(), validity, rng),
+        Err(IssueError::NotCa)
+    );
+    assert_eq!(
+        issue_device(&ca_key, &account, device_key.public_key(), validity, rng),
+        Err(IssueError::ForeignKey)
+    );
+    assert_eq!(
+        verify(&[&account, &leaf, &account, &ca]),
+        Err(ChainError::Signature(0, SignedByError::OtherIssuer))
+    );
+    assert_eq!(
+        verify(&[&leaf, &leaf]),
+        Err(ChainError::Signature(0, SignedByError::OtherIssuer))
+    );
+    // One bit of the signature.
+    let mut der = leaf.der().to_vec();
+    *der.last_mut().unwrap() ^= 1;
+    let broken = Certificate::from_der(&der).unwrap();
+    assert_eq!(
+        verify(&[&broken, &account, &ca]),
+        Err(ChainError::Signature(0, SignedByError::Signature))
+    );
+    assert!(verify(&[&leaf, &account, &ca]).is_ok());
+}
+
+#[test]
+fn issued_certificates_have_the_bytes_of_existing_ones() {
+    let rng = &mut Rng::from_seed(2);
+    let key = test_key("alice.ca");
+    let made = issue_ca(&key, Validity::from_now(NOW), rng).unwrap();
+    let real = chain().certificates()[2].clone();
+    // Same structure: equal but for serial, names' ids, dates, key, key id and signature.
+    assert_eq!(made.der().len(), real.der().len());
+    let same = made
+        .der()
+        .iter()
+        .zip(real.der())
+        .filter(|(a, b)| a == b)
+        .count();
+    assert!(same > 200, "{same}");
+    assert!(made.is_self_signed() && made.is_ca());
+    assert!((1..0x80).contains(&made.serial()[0]));
+    assert_eq!(made.serial().len(), 8);
+    let text = "-----BEGIN CERTIFICATE-----\n";
+    assert!(made.to_pem().starts_with(text));
+}
+
+#[test]
+fn elliptic_curve_authorities_verify() {
+    let path = "dht-crypto.json";
+    let all: serde_json::Value = serde_json::from_slice(&vector(path)).unwrap();
+    let vectors = &all["opendht_2412"];
+    let ca = Certificate::from_pem(vectors["ec_ca_crt_pem"].as_str().unwrap()).unwrap();
+    assert!(ca.is_self_signed());
+    assert_eq!(
+        ca.public_key().short_id().to_hex(),
+        vectors["ec_ca_id_sha1"].as_str().unwrap()
+    );
+    assert!(ca.public_key().verify(b"", b"").is_err());
+    assert!(ca.public_key().encrypt(b"").is_err());
+    for name in ["alice_crt_chain_pem", "bob_crt_pem", "ca_crt_pem"] {
+        let chain = CertificateChain::from_pem(vectors[name].as_str().unwrap()).unwrap();
+        for pair in chain.certificates().windows(2) {
+            assert_eq!(pair[0].verify_signed_by(&pair[1]), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn agrees_with_an_independent_parser() {
+    for certificate in chain().certificates() {
+        let (rest, other) = x509_parser::parse_x509_certificate(certificate.der()).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(other.raw_serial(), certificate.serial());
+        assert_eq!(other.is_ca(), certificate.is_ca());
+        assert_eq!(other.public_key().raw, certificate.public_key().spki_der());
+        let seconds = i64::try_from(certificate.not_after().secs()).unwrap();
+        assert_eq!(other.validity().not_after.timestamp(), seconds);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_bytes_do_not_panic(bytes: Vec<u8>) {
+        let _ = Certificate::from_der(&bytes);
+        let _ = CertificateChain::from_pem(&bytes);
+    }
+
+    #[test]
+    fn a_changed_certificate_never_verifies(at in 0usize..1309, byte: u8) {
+        let chain = chain();
+        let mut der = chain.leaf().der().to_vec();
+        prop_assume!(der[at] != byte);
+        der[at] = byte;
+        if let Ok(changed) = Certificate::from_der(&der) {
+            let chain = chain.account_chain().unwrap().with_leaf(changed).unwrap();
+            prop_assert!(chain.verify_device(NOW).is_err());
+        }
+    }
+}
