@@ -1,0 +1,61 @@
+# `make help` lists the targets. Every target first installs what it lacks (Debian 12) or
+# says what is missing (elsewhere); nothing is downloaded when all is there.
+
+SHELL := /bin/sh
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# What the targets may be given: make run ARGS="status", make interop ARGS="--only loss" ...
+ARGS ?=
+SECONDS_EACH ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fmt bench fuzz fuzz-seeds interop sim deny clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install everything that `make test` needs, then stop
+	@scripts/setup.sh test
+
+run: ## build and start a node (ARGS="..." passes other arguments: make run ARGS="--help")
+	@scripts/setup.sh build
+	cargo run --locked --quiet --package baraza --bin baraza -- $(or $(ARGS),run)
+
+test: ## all tests: units, simulator, real peers; one command on a clean checkout
+	@scripts/test.sh
+
+check: ## formatting, lints, documentation, licences (warnings are errors)
+	@scripts/setup.sh check
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	python3 scripts/deny.py
+
+fmt: ## format all code
+	cargo fmt --all
+
+deny: ## licences, banned crates and sources of the dependencies (rules: deny.toml)
+	@python3 scripts/deny.py
+
+interop: ## the interop matrix with real Jami daemons: a table, every cell (ARGS="--help")
+	@scripts/setup.sh test
+	cargo build --locked --package baraza --bins
+	testing/peers/matrix.py --foreign "$(TARGET)/debug/jami-peer" --baraza "$(TARGET)/debug/baraza" $(ARGS)
+
+sim: ## the simulated network: 1,000-node DHT, two users under random faults
+	@scripts/setup.sh build
+	cargo run --locked --package baraza-sim -- $(ARGS)
+
+bench: ## Baraza and the real daemon side by side (release build; method: docs/benchmarks.md)
+	@scripts/setup.sh bench
+	cargo build --locked --release --package baraza --bins
+	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)
+
+fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)
+	@scripts/setup.sh fuzz
+	fuzz/run.sh $(SECONDS_EACH) $(ARGS)
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf fuzz/target fuzz/corpus fuzz/artifacts testing/peers/.venv
