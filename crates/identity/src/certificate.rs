@@ -185,6 +185,11 @@ impl Certificate {
         &self.0.subject.der
     }
 
+    /// The issuer as DER, for comparing with subjects.
+    pub(crate) fn issuer_der(&self) -> &[u8] {
+        &self.0.issuer.der
+    }
+
     fn extensions(&self) -> &Extensions {
         &self.0.extensions
     }
