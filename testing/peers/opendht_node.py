@@ -17,7 +17,7 @@ def main() -> None:
     if options.bootstrap:
         host, port = options.bootstrap.rsplit(":", 1)
         node.bootstrap(host, port)
-    print(node.getNodeId().decode(), flush=True)
+    print(node.getNodeId(), flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     node.shutdown()
 
