@@ -270,10 +270,9 @@ fn write(
 fn parse(bytes: &[u8]) -> Result<Inner, CrlError> {
     let (signed, algorithm, signature) = signed_parts(bytes)?;
     let mut fields = signed.open();
-    if let Some(version) = fields.optional(der::INTEGER)? {
-        if version.content != [1] {
-            return Err(CrlError::Malformed("unknown version"));
-        }
+    let version = fields.optional(der::INTEGER)?;
+    if version.is_some_and(|version| version.content != [1]) {
+        return Err(CrlError::Malformed("unknown version"));
     }
     let inner_algorithm = fields.expect(der::SEQUENCE, "no inner signature algorithm")?;
     if inner_algorithm.whole != algorithm.whole {

@@ -37,10 +37,8 @@ pub mod password;
 mod pem;
 pub mod pin;
 pub mod receipt;
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod testing;
-#[cfg(test)]
-mod testing_files;
 mod time;
 
 pub use account::NewAccount;

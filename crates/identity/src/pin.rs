@@ -36,6 +36,7 @@ pub struct PinError;
 pub struct PinExchange {
     location: InfoHash,
     key: Zeroizing<Vec<u8>>,
+    has_password: bool,
 }
 
 impl Pin {
@@ -70,6 +71,7 @@ impl Pin {
         Ok(PinExchange {
             location: InfoHash::from_slice(location.as_ref()).unwrap_or_default(),
             key,
+            has_password: !password.is_empty(),
         })
     }
 }
@@ -85,7 +87,7 @@ impl PinExchange {
     /// # Errors
     /// If the archive is too large.
     pub fn seal(&self, archive: &Archive, rng: &mut Rng) -> Result<Vec<u8>, ArchiveError> {
-        let packed = compress(&archive.to_json(false)?)?;
+        let packed = compress(&archive.to_json(self.has_password)?)?;
         Ok(encrypt::seal(&self.key, rng.bytes(), &packed)?)
     }
 

@@ -81,9 +81,11 @@ pub(super) fn read(json: &[u8]) -> Result<Archive, ArchiveError> {
     for (name, value) in object {
         match value {
             Value::String(value) if !OPTIONAL.contains(&name.as_str()) => {
-                drop(archive.settings.insert(name, value))
+                archive.settings.insert(name, value);
             }
-            value => drop(archive.unknown.insert(name, value)),
+            value => {
+                archive.unknown.insert(name, value);
+            }
         }
     }
     Ok(archive)

@@ -2,7 +2,7 @@ use baraza_wire::Rng;
 use serde_json::json;
 
 use super::*;
-use crate::testing_files;
+use crate::testing;
 
 const NOW: UnixTime = UnixTime::from_secs(1_795_500_000);
 
@@ -25,7 +25,7 @@ fn cheap_key() -> ArchiveKey {
 }
 
 fn full() -> Archive {
-    let mut archive = testing_files::archive("alice");
+    let mut archive = testing::archive("alice");
     let id = AccountId::new([1; 20]);
     archive.contacts.insert(
         id,
@@ -277,7 +277,7 @@ fn errors_say_what_is_wrong() {
         let json = archive.to_json(false).unwrap();
         serde_json::from_slice::<Value>(&json).unwrap()
     };
-    let (alice, bob) = (json(&full()), json(&testing_files::archive("bob")));
+    let (alice, bob) = (json(&full()), json(&testing::archive("bob")));
     let mixed = |name: &str| {
         let mut mixed = alice.clone();
         mixed[name] = bob[name].clone();
@@ -367,8 +367,8 @@ fn flipped_bytes_never_give_other_content() {
 
 #[test]
 fn a_further_device_belongs_to_the_account() {
-    let archive = testing_files::archive("alice");
-    let key = testing_files::key("bob");
+    let archive = testing::archive("alice");
+    let key = testing::identity("bob").key().clone();
     let device = archive.certify_device(key, NOW, &mut rng()).unwrap();
     assert_eq!(device.account_id(), archive.account_id());
     let later = UnixTime::from_secs(NOW.secs() + 86_400);
@@ -380,9 +380,9 @@ fn a_further_device_belongs_to_the_account() {
 
 #[test]
 fn revoking_grows_the_list_in_the_archive() {
-    let mut archive = testing_files::archive("alice");
-    let first = testing_files::chain("alice").leaf().clone();
-    let second = testing_files::chain("alice-2").leaf().clone();
+    let mut archive = testing::archive("alice");
+    let first = testing::identity("alice").chain().leaf().clone();
+    let second = testing::identity("alice-2").chain().leaf().clone();
     archive.revoke(&first, NOW, &mut rng()).unwrap();
     let list = archive.revoke(&second, NOW, &mut rng()).unwrap();
     assert!(list.revokes(&first) && list.revokes(&second));
@@ -390,7 +390,7 @@ fn revoking_grows_the_list_in_the_archive() {
     let again = Archive::read(&packed, None).unwrap();
     assert_eq!(again.crl, Some(list));
     assert!(again.revocations().revokes(&first));
-    let stranger = testing_files::chain("bob").leaf().clone();
+    let stranger = testing::identity("bob").chain().leaf().clone();
     assert!(archive.revoke(&stranger, NOW, &mut rng()).is_err());
 }
 

@@ -2,7 +2,7 @@ use baraza_wire::{Rng, UnixTime};
 use proptest::prelude::*;
 
 use super::*;
-use crate::PrivateKey;
+use crate::{PrivateKey, testing};
 
 /// Within the validity of the vectors' certificates (November 2026).
 const NOW: UnixTime = UnixTime::from_secs(1_795_500_000);
@@ -16,9 +16,10 @@ fn chain() -> CertificateChain {
     CertificateChain::from_pem(vector("account-nopassword/ring_device.crt")).unwrap()
 }
 
-fn test_key(name: &str) -> PrivateKey {
-    let path = format!("{}/testdata/{name}.key", env!("CARGO_MANIFEST_DIR"));
-    PrivateKey::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap()
+fn alice() -> (PrivateKey, PrivateKey, PrivateKey) {
+    let archive = testing::archive("alice");
+    let device = testing::identity("alice").key().clone();
+    (archive.ca_key.unwrap(), archive.account_key, device)
 }
 
 #[test]
@@ -139,11 +140,7 @@ fn every_flaw_of_a_chain_has_its_error() {
     );
 
     let rng = &mut Rng::from_seed(1);
-    let (ca_key, account_key, device_key) = (
-        test_key("alice.ca"),
-        test_key("alice.account"),
-        test_key("alice"),
-    );
+    let (ca_key, account_key, device_key) = alice();
     let validity = Validity::from_now(NOW);
     let ca = issue_ca(&ca_key, validity, rng).unwrap();
     let account = issue_account(&ca_key, &ca, account_key.public_key(), validity, rng).unwrap();
@@ -186,7 +183,7 @@ fn every_flaw_of_a_chain_has_its_error() {
 #[test]
 fn issued_certificates_have_the_bytes_of_existing_ones() {
     let rng = &mut Rng::from_seed(2);
-    let key = test_key("alice.ca");
+    let (key, _, _) = alice();
     let made = issue_ca(&key, Validity::from_now(NOW), rng).unwrap();
     let real = chain().certificates()[2].clone();
     // Same structure: equal but for serial, names' ids, dates, key, key id and signature.

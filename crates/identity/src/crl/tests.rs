@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::certificate::CertificateChain;
-use crate::testing_files;
+use crate::testing;
 
 const NOW: UnixTime = UnixTime::from_secs(1_795_500_000);
 
@@ -24,8 +24,8 @@ fn issue(
     revoke: &[&Certificate],
     now: UnixTime,
 ) -> Result<RevocationList, CrlError> {
-    let account = testing_files::chain("alice").certificates()[1].clone();
-    let key = testing_files::account_key("alice");
+    let account = testing::identity("alice").chain().certificates()[1].clone();
+    let key = testing::archive("alice").account_key;
     RevocationList::issue(
         &key,
         &account,
@@ -55,7 +55,7 @@ fn a_real_list_with_a_negative_number() {
     );
     assert!(list.revokes(revoked.leaf()));
     assert!(!list.revokes(&revoked.certificates()[1]));
-    assert!(!list.revokes(testing_files::chain("alice").leaf()));
+    assert!(!list.revokes(testing::identity("alice").chain().leaf()));
     assert_eq!(list.revoked().len(), 1);
     // The 755 bytes of the DHT value end with the list.
     assert!(vector("crl.value.msgpack").ends_with(list.der()));
@@ -103,9 +103,9 @@ fn negative_serials_are_revoked_by_their_bytes() {
 
 #[test]
 fn the_set_of_revoked_devices_never_shrinks() {
-    let account = testing_files::chain("alice").certificates()[1].clone();
-    let first = testing_files::chain("alice").leaf().clone();
-    let second = testing_files::chain("alice-2").leaf().clone();
+    let account = testing::identity("alice").chain().certificates()[1].clone();
+    let first = testing::identity("alice").chain().leaf().clone();
+    let second = testing::identity("alice-2").chain().leaf().clone();
     let one = issue(None, &[&first], NOW).unwrap();
     let other = issue(None, &[&second], UnixTime::from_secs(NOW.secs() + 1)).unwrap();
     let mut set = Revocations::new(account.clone());
@@ -127,13 +127,13 @@ fn the_set_of_revoked_devices_never_shrinks() {
 
 #[test]
 fn foreign_keys_and_certificates_are_refused() {
-    let stranger = testing_files::chain("bob").leaf().clone();
+    let stranger = testing::identity("bob").chain().leaf().clone();
     assert_eq!(
         issue(None, &[&stranger], NOW),
         Err(CrlError::OtherCertificate)
     );
-    let account = testing_files::chain("alice").certificates()[1].clone();
-    let key = testing_files::account_key("bob");
+    let account = testing::identity("alice").chain().certificates()[1].clone();
+    let key = testing::archive("bob").account_key;
     let rng = &mut Rng::from_seed(3);
     assert_eq!(
         RevocationList::issue(&key, &account, None, &[], NOW, rng),
