@@ -347,7 +347,7 @@ impl Archive {
     /// (section 11.2).
     pub fn needs_renewal(&self, now: UnixTime) -> bool {
         let mut above = self.account_chain.certificates().iter();
-        above.any(|certificate| !certificate.is_ca() || certificate.not_after() < now)
+        above.any(|certificate| !certificate.is_ca() || certificate.not_after().secs() < now.secs())
     }
 
     /// Makes CA and account certificate anew from the same keys, so that no id changes.

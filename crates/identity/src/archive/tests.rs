@@ -1,4 +1,5 @@
 use baraza_wire::Rng;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -404,4 +405,59 @@ fn renewal_changes_no_id() {
     archive.renew(now, &mut rng()).unwrap();
     assert!(!archive.needs_renewal(now));
     assert_eq!(archive.account_chain.verify_account(now), Ok(before));
+}
+
+fn any_contact() -> impl Strategy<Value = Contact> {
+    let time = || prop_oneof![Just(0), 1u64..1 << 45].prop_map(UnixTime::from_millis);
+    let conversation = prop::option::of(any::<[u8; 20]>().prop_map(ConversationId::new));
+    (time(), time(), any::<(bool, bool)>(), conversation).prop_map(
+        |(added, removed, (confirmed, banned), conversation)| Contact {
+            added,
+            removed,
+            confirmed,
+            banned,
+            conversation,
+            unknown: BTreeMap::new(),
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_contacts_and_settings_round_trip(
+        contacts in prop::collection::btree_map(any::<[u8; 20]>(), any_contact(), 0..4),
+        settings in prop::collection::btree_map("x\\PC{0,9}", any::<String>(), 0..4),
+    ) {
+        let mut archive = plain();
+        archive.contacts = contacts
+            .into_iter()
+            .map(|(id, contact)| (AccountId::new(id), contact))
+            .collect();
+        archive.settings = settings;
+        let json = archive.to_json(false).unwrap();
+        prop_assert_eq!(Archive::from_json(&json).unwrap(), archive);
+    }
+
+    #[test]
+    fn any_bytes_do_not_panic(bytes: Vec<u8>, gzip: bool) {
+        let file = if gzip { container::seal_plain(&bytes).unwrap() } else { bytes };
+        prop_assert!(Archive::read(&file, None).is_err());
+        prop_assert!(Archive::read_with_key(&file, &cheap_key()).is_err());
+        prop_assert!(Archive::from_json(&file).is_err());
+    }
+
+    #[test]
+    fn any_json_in_the_places_of_entries_does_not_panic(text in "[\\[\\]{}\",:0-9a-z-]{0,40}") {
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let mut object = serde_json::from_slice::<Value>(&full().to_json(false).unwrap()).unwrap();
+        let id = "05".repeat(20);
+        object["conversations"][&id]["members"] = value.clone();
+        object["ringAccountContacts"]["01".repeat(20)]["added"] = value.clone();
+        object["conversationsRequests"] = value;
+        let archive = Archive::from_json(object.to_string().as_bytes()).unwrap();
+        let again = Archive::from_json(&archive.to_json(false).unwrap()).unwrap();
+        prop_assert_eq!(again, archive);
+    }
 }

@@ -47,7 +47,7 @@ pub enum ChainError {
     /// Not valid any more.
     #[error("certificate {0} of the chain has expired")]
     Expired(usize),
-    /// The user id of a certificate is not the id of its key.
+    /// The user id of the device or the account is not the id of its key.
     #[error("certificate {0} of the chain names another key id than its key has")]
     KeyId(usize),
     /// Issued a certificate without being allowed to.
@@ -243,12 +243,10 @@ fn check_alone(
     if extensions.unknown_critical {
         return Err(ChainError::CriticalExtension(position));
     }
-    // Managed accounts may have authorities with names of their own making.
+    // Authorities may have names of their own making: nothing depends on their ids.
     let own_id = certificate.public_key().short_id().to_hex();
-    if certificate
-        .uid()
-        .is_some_and(|uid| !uid.eq_ignore_ascii_case(&own_id))
-    {
+    let named = certificate.uid().filter(|_| position <= 1);
+    if named.is_some_and(|uid| !uid.eq_ignore_ascii_case(&own_id)) {
         return Err(ChainError::KeyId(position));
     }
     if position <= 1 && certificate.public_key().rsa_bits().is_none() {

@@ -1,8 +1,8 @@
-use baraza_wire::{Rng, UnixTime};
+use baraza_wire::Rng;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{PrivateKey, testing};
+use crate::{PrivateKey, der, name, testing, time};
 
 /// Within the validity of the vectors' certificates (November 2026).
 const NOW: UnixTime = UnixTime::from_secs(1_795_500_000);
@@ -234,6 +234,116 @@ fn agrees_with_an_independent_parser() {
         let seconds = i64::try_from(certificate.not_after().secs()).unwrap();
         assert_eq!(other.validity().not_after.timestamp(), seconds);
     }
+}
+
+/// What a crafted certificate says; signed by the CA key, whatever it says.
+struct Crafted<'a> {
+    issuer: &'a [u8],
+    subject: Vec<u8>,
+    key: &'a PublicKey,
+    extensions: Vec<Vec<u8>>,
+}
+
+impl Crafted<'_> {
+    fn sign(&self, signer: &PrivateKey) -> Certificate {
+        let algorithm = signature_algorithm(SignatureScheme::RsaSha512);
+        let sequence = |parts: &[&[u8]]| der::write(der::SEQUENCE, parts);
+        let dates = sequence(&[&time::write(NOW), &time::write(NOW)]);
+        let extensions = sequence(&[&self.extensions.concat()]);
+        let signed = sequence(&[
+            &der::write(der::context(0), &[&[der::INTEGER, 1, 2]]),
+            &[der::INTEGER, 1, 0xff],
+            &algorithm,
+            self.issuer,
+            &dates,
+            &self.subject,
+            self.key.spki_der(),
+            &der::write(der::context(3), &[&extensions]),
+        ]);
+        let signature = signer.sign(&signed).unwrap();
+        let signature = der::write(der::BIT_STRING, &[&[0], &signature]);
+        Certificate::from_der(&sequence(&[&signed, &algorithm, &signature])).unwrap()
+    }
+}
+
+/// An extension with this id below 2.5.29, critical, and this value.
+fn critical(id: u8, value: &[u8]) -> Vec<u8> {
+    let id = der::write(der::OID, &[&[0x55, 0x1d, id]]);
+    let flag = [der::BOOLEAN, 1, CRITICAL_TRUE];
+    let value = der::write(der::OCTET_STRING, &[value]);
+    der::write(der::SEQUENCE, &[&id, &flag, &value])
+}
+
+#[test]
+fn flaws_of_authorities_have_their_errors() {
+    let (ca_key, account_key, device_key) = alice();
+    let rng = &mut Rng::from_seed(4);
+    let ca = issue_ca(&ca_key, Validity::from_now(NOW), rng).unwrap();
+    let account = account_key.public_key();
+    let id = account.short_id();
+    let ca_true = critical(19, &[0x30, 3, 1, 1, 0xff]);
+    let verify = |extensions: &[&[u8]], uid, above: &[&Certificate]| {
+        let issuer = above.first().map_or(&ca, |issuer| *issuer);
+        let signer = if issuer == &ca { &ca_key } else { &account_key };
+        let account = Crafted {
+            issuer: issuer.subject_der(),
+            subject: name::write("Jami", uid),
+            key: account,
+            extensions: extensions.iter().map(|e| e.to_vec()).collect(),
+        }
+        .sign(signer);
+        let leaf = Crafted {
+            issuer: account.subject_der(),
+            subject: name::write("Jami device", device_key.public_key().short_id()),
+            key: device_key.public_key(),
+            extensions: Vec::new(),
+        }
+        .sign(&account_key);
+        let mut chain = vec![leaf, account];
+        chain.extend(above.iter().map(|&certificate| certificate.clone()));
+        CertificateChain::new(chain).unwrap().verify_device(NOW)
+    };
+    assert_eq!(verify(&[&ca_true], id, &[&ca]), Ok(id.into()));
+    let plain = critical(19, &[0x30, 0]);
+    for extensions in [&[][..], &[&plain[..]]] {
+        assert_eq!(verify(extensions, id, &[&ca]), Err(ChainError::NotCa(1)));
+    }
+    let only_crl = critical(15, &[3, 2, 1, 2]);
+    assert_eq!(
+        verify(&[&ca_true, &only_crl], id, &[&ca]),
+        Err(ChainError::NotCa(1))
+    );
+    let unknown = critical(54, &[5, 0]);
+    assert_eq!(
+        verify(&[&ca_true, &unknown], id, &[&ca]),
+        Err(ChainError::CriticalExtension(1))
+    );
+    let other = device_key.public_key().short_id();
+    assert_eq!(
+        verify(&[&ca_true], other, &[&ca]),
+        Err(ChainError::KeyId(1))
+    );
+    // A path length of 0 allows devices below the account but no further authority.
+    let no_path = critical(19, &[0x30, 6, 1, 1, 0xff, 2, 1, 0]);
+    assert_eq!(verify(&[&no_path], id, &[&ca]), Ok(id.into()));
+    let organisation = |extension: &[u8]| {
+        Crafted {
+            issuer: ca.subject_der(),
+            // Names of organisations need not be ids.
+            subject: name::write("Organisation", Default::default()),
+            key: account,
+            extensions: vec![extension.to_vec()],
+        }
+        .sign(&ca_key)
+    };
+    assert_eq!(
+        verify(&[&ca_true], id, &[&organisation(&no_path), &ca]),
+        Err(ChainError::PathLength(2))
+    );
+    assert_eq!(
+        verify(&[&ca_true], id, &[&organisation(&ca_true), &ca]),
+        Ok(id.into())
+    );
 }
 
 proptest! {

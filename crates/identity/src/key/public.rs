@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 use super::{BadSignature, KeyError, MAX_RSA_BITS, MIN_RSA_BITS};
 use crate::der::{self, DerError, Reader};
-use crate::encrypt;
+use crate::{encrypt, pem};
 
+const PEM_LABEL: &str = "PUBLIC KEY";
 /// AlgorithmIdentifier of rsaEncryption with its NULL parameter, DER.
 const RSA_ALGORITHM: [u8; 15] = [
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
@@ -86,6 +87,23 @@ impl PublicKey {
             verifier: OnceLock::new(),
             encrypter: OnceLock::new(),
         })))
+    }
+
+    /// Reads a PEM `PUBLIC KEY`, the form of keys in the JSON of DHT proxies.
+    ///
+    /// # Errors
+    /// As [`Self::from_spki_der`], and if there is none.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        match pem::next(PEM_LABEL, text.as_bytes()) {
+            pem::Block::Found(spki, _) => Self::from_spki_der(&spki),
+            pem::Block::Bad => Err(KeyError::Malformed("damaged PEM")),
+            pem::Block::None => Err(KeyError::Malformed("no public key in the text")),
+        }
+    }
+
+    /// PEM `PUBLIC KEY` with 64 columns and LF.
+    pub fn to_pem(&self) -> String {
+        pem::encode(PEM_LABEL, &self.0.spki).to_string()
     }
 
     /// The DER SubjectPublicKeyInfo.

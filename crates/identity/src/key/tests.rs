@@ -119,6 +119,15 @@ fn pem_and_der_round_trip() {
 }
 
 #[test]
+fn public_keys_have_the_pem_of_proxies() {
+    let json = text("signed_value_json");
+    let key = PublicKey::from_pem(&json).unwrap();
+    assert_eq!(&key, alice().public_key());
+    assert!(json.contains(&key.to_pem()));
+    assert!(PublicKey::from_pem("").is_err());
+}
+
+#[test]
 fn pkcs1_is_read_too() {
     let pkcs8 = alice().to_pkcs8_der();
     // PrivateKeyInfo: version, algorithm, then the PKCS#1 key in an OCTET STRING.
