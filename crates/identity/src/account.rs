@@ -6,8 +6,9 @@ use thiserror::Error;
 use crate::archive::{Archive, ArchiveError, ArchiveIssueError, RSA_BITS};
 use crate::certificate::{
     CertificateChain, ChainParseError, IssueError, Validity, issue_account, issue_ca,
+    issue_temporary,
 };
-use crate::device::DeviceIdentity;
+use crate::device::{DeviceError, DeviceIdentity};
 use crate::eth::{EthKey, EthKeyError};
 use crate::key::{KeyError, PrivateKey};
 
@@ -46,6 +47,9 @@ pub enum NewAccountError {
     /// The device certificate cannot be made.
     #[error(transparent)]
     Device(#[from] ArchiveIssueError),
+    /// Key and chain do not fit, which they always do.
+    #[error(transparent)]
+    Identity(#[from] DeviceError),
     /// No Ethereum key could be made.
     #[error(transparent)]
     Eth(#[from] EthKeyError),
@@ -104,4 +108,27 @@ impl NewAccount {
     pub fn account_id(&self) -> AccountId {
         self.archive.account_id()
     }
+}
+
+/// Makes the identity a device without account has while it is being linked, to be thrown
+/// away afterwards (docs/protocol/02-account.md section 10.2). `progress` is called before
+/// each slow step, as for a new account. Takes seconds: call it off the async threads.
+///
+/// # Errors
+/// If the cryptographic library fails.
+pub fn temporary_identity(
+    now: UnixTime,
+    progress: &mut dyn FnMut(Step),
+) -> Result<DeviceIdentity, NewAccountError> {
+    // Nobody ever trusts this authority, so that its key can be a quick one.
+    progress(Step::AuthorityKey);
+    let ca = PrivateKey::generate_rsa(2048)?;
+    progress(Step::AccountKey);
+    let user = PrivateKey::generate_rsa(RSA_BITS)?;
+    progress(Step::DeviceKey);
+    let device = PrivateKey::generate_rsa(RSA_BITS)?;
+    progress(Step::Certificates);
+    let (validity, rng) = (Validity::from_now(now), &mut Rng::from_os());
+    let chain = issue_temporary(&ca, &user, device.public_key(), validity, rng)?;
+    Ok(DeviceIdentity::new(device, CertificateChain::new(chain)?)?)
 }

@@ -22,7 +22,7 @@ use crate::pem;
 
 pub use chain::{CertificateChain, ChainError, ChainParseError, MAX_CHAIN_LEN};
 pub use issue::{DEFAULT_VALIDITY, IssueError, Validity, issue_account, issue_ca, issue_device};
-pub(crate) use issue::{serial, signature_algorithm};
+pub(crate) use issue::{issue_temporary, serial, signature_algorithm};
 pub(crate) use parse::{CRITICAL_TRUE, signature_scheme, signed_parts};
 
 /// Longest certificate that is read, in bytes of DER; real ones have 1.4 kB.

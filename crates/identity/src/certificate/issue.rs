@@ -14,9 +14,28 @@ pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600)
 
 /// Bytes of a serial number.
 const SERIAL_LEN: usize = 8;
-const CA_NAME: &str = "Jami CA";
-const ACCOUNT_NAME: &str = "Jami";
-const DEVICE_NAME: &str = "Jami device";
+
+/// Common names of the three certificates of a chain.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    ca: &'static str,
+    account: &'static str,
+    device: &'static str,
+}
+
+const NAMES: Names = Names {
+    ca: "Jami CA",
+    account: "Jami",
+    device: "Jami device",
+};
+
+/// For the identity a device has while it is being linked (docs/protocol/02-account.md
+/// section 10.2).
+const TEMPORARY_NAMES: Names = Names {
+    ca: "Jami Temporary CA",
+    account: "Jami Temporary User",
+    device: "Jami Temporary device",
+};
 
 /// From when until when a certificate is to be valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +83,7 @@ pub fn issue_ca(
     validity: Validity,
     rng: &mut Rng,
 ) -> Result<Certificate, IssueError> {
-    let subject = name::write(CA_NAME, key.public_key().short_id());
+    let subject = name::write(NAMES.ca, key.public_key().short_id());
     issue(
         key,
         &subject,
@@ -87,7 +106,7 @@ pub fn issue_account(
     validity: Validity,
     rng: &mut Rng,
 ) -> Result<Certificate, IssueError> {
-    let subject = name::write(ACCOUNT_NAME, account.short_id());
+    let subject = name::write(NAMES.account, account.short_id());
     check_issuer(ca_key, ca)?;
     issue(
         ca_key,
@@ -113,7 +132,7 @@ pub fn issue_device(
     validity: Validity,
     rng: &mut Rng,
 ) -> Result<Certificate, IssueError> {
-    let subject = name::write(DEVICE_NAME, device.short_id());
+    let subject = name::write(NAMES.device, device.short_id());
     check_issuer(account_key, account)?;
     issue(
         account_key,
@@ -124,6 +143,25 @@ pub fn issue_device(
         validity,
         rng,
     )
+}
+
+/// Makes the chain of a temporary identity: authority, user and device.
+pub(crate) fn issue_temporary(
+    ca: &PrivateKey,
+    user: &PrivateKey,
+    device: &PublicKey,
+    validity: Validity,
+    rng: &mut Rng,
+) -> Result<Vec<Certificate>, IssueError> {
+    let (ca_key, user_key) = (ca.public_key(), user.public_key());
+    let ca_name = name::write(TEMPORARY_NAMES.ca, ca_key.short_id());
+    let user_name = name::write(TEMPORARY_NAMES.account, user_key.short_id());
+    let device_name = name::write(TEMPORARY_NAMES.device, device.short_id());
+    Ok(vec![
+        issue(user, &user_name, &device_name, device, false, validity, rng)?,
+        issue(ca, &ca_name, &user_name, user_key, true, validity, rng)?,
+        issue(ca, &ca_name, &ca_name, ca_key, true, validity, rng)?,
+    ])
 }
 
 fn check_issuer(key: &PrivateKey, certificate: &Certificate) -> Result<(), IssueError> {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use baraza_identity::account::Step;
+use baraza_identity::account::{Step, temporary_identity};
 use baraza_identity::crl::Revocations;
 use baraza_identity::{NewAccount, Receipt, RevocationList, testing};
 use baraza_wire::{Rng, UnixTime};
@@ -87,6 +87,17 @@ fn a_whole_new_account_verifies() {
         &["pkey", "-in", "key.pem", "-check", "-noout"],
     );
     assert!(checked.contains("Key is valid"), "{checked}");
+}
+
+#[test]
+fn a_temporary_identity_verifies() {
+    let directory = TempDir::new().unwrap();
+    let made = temporary_identity(now(), &mut |_| {}).unwrap();
+    assert_eq!(made.chain().verify_device(now()), Ok(made.account_id()));
+    let leaf = made.chain().leaf();
+    assert_eq!(leaf.common_name(), Some("Jami Temporary device"));
+    write_chain(directory.path(), made.chain());
+    assert_eq!(openssl(directory.path(), &VERIFY), "device.pem: OK\n");
 }
 
 #[test]
