@@ -722,7 +722,7 @@ def main() -> int:
             print(f"{TITLES[pair]} {name}: {cell['error']}")
             if same:
                 print(f"    Jami→Jami fails too: {reference['error']}")
-            elif reference and pair != "JJ":
+            elif reference and reference["ok"] and pair != "JJ":
                 print(f"    Jami→Jami passes in {reference['seconds']:.0f} s")
             if cell["files"]:
                 print(f"    files and logs: {cell['files']}")

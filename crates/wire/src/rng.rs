@@ -58,7 +58,7 @@ impl Rng {
     /// A number in `range` (its start if the range is empty), by multiply-shift.
     pub fn range(&mut self, range: Range<u64>) -> u64 {
         let width = range.end.saturating_sub(range.start);
-        let scaled = u128::from(self.u64()) * u128::from(width) >> 64;
+        let scaled = (u128::from(self.u64()) * u128::from(width)) >> 64;
         range
             .start
             .saturating_add(u64::try_from(scaled).unwrap_or_default())

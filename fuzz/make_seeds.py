@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Make the fuzz seeds from testing/vectors: fuzz/seeds/TARGET/NAME, a few dozen a target.
+
+Safe to run again: it rewrites only files that start with `v-`; inputs that a fuzzer found
+(`crash-...`) and made up ones stay. The result is committed, so that tests need not run this.
+"""
+import base64
+import gzip
+import hashlib
+import json
+import pathlib
+import re
+import subprocess
+import tarfile
+import tempfile
+
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VECTORS = ROOT / "testing" / "vectors"
+SEEDS = ROOT / "fuzz" / "seeds"
+MAX_SEEDS, MAX_SIZE = 40, 12_000
+
+found: dict[str, dict[str, bytes]] = {}
+
+
+def seed(target: str, data: bytes, limit: int = MAX_SIZE) -> None:
+    if 0 < len(data) <= limit:
+        found.setdefault(target, {})[hashlib.sha1(data).hexdigest()[:12]] = data
+
+
+def text(name: str) -> str:
+    return (VECTORS / name).read_text(errors="replace")
+
+
+def load(name: str):
+    return json.loads((VECTORS / name).read_text())
+
+
+def hexes(value, key="hex"):
+    """All strings under that key (or ending in _hex), as bytes, anywhere in the JSON."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if (name == key or name.endswith("_" + key)) and isinstance(inner, str) \
+                    and re.fullmatch(r"([0-9a-f]{2})+", inner):
+                yield bytes.fromhex(inner)
+            else:
+                yield from hexes(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from hexes(inner, key)
+
+
+def unpack(name: str, where: str) -> pathlib.Path:
+    folder = pathlib.Path(where) / name.removesuffix(".tar.gz")
+    with tarfile.open(VECTORS / name) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+# -- DHT
+
+for name in ("dht-udp-2412-plain.json", "dht-udp-2412-identity.json", "dht-udp-head.json",
+             "head-dht-daemon.json", "dht-raw-requests-2412.json"):
+    for packet in hexes(load(name)):
+        seed("packet", packet)
+        seed("msgpack", packet[:4000])
+crypto = load("dht-crypto.json")
+for blob in hexes(crypto):
+    seed("value", blob)
+for path in VECTORS.glob("account-*/*.msgpack"):
+    seed("value", path.read_bytes())
+    seed("msgpack", path.read_bytes())
+state = load("dht-state-discovery-2412.json")
+seed("dht_state", bytes.fromhex(state["state_hex"]))
+for query in ("SELECT * WHERE id=5", "SELECT id,value_type WHERE value_type=3,owner=aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d",
+              "SELECT seq WHERE user_type=\"text/plain\"", "WHERE seq=7", "SELECT", ""):
+    seed("query", query.encode())
+
+# -- identity
+
+pems = re.findall(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n?",
+                  "\n".join(p.read_text(errors="replace") for p in VECTORS.glob("*.pem")) +
+                  json.dumps(crypto).replace("\\n", "\n"), re.DOTALL)
+pems += [p.read_text() for p in VECTORS.glob("account-*/*.crt")]
+for pem in pems:
+    kind = "certificate" if "CERTIFICATE" in pem else "key"
+    seed(kind, pem.encode())
+
+    for body in re.findall(r"-----BEGIN (?:CERTIFICATE|[A-Z ]*KEY)-----\n(.*?)-----END", pem, re.DOTALL):
+        seed(kind, base64.b64decode(body))
+seed("crl", (VECTORS / "account-crl/crl.der").read_bytes())
+for path in VECTORS.glob("account-*/*.gz"):
+    raw = path.read_bytes()
+    if raw[:2] == b"\x1f\x8b" and path.name != "home-A.tar.gz" and not path.name.endswith(".tar.gz"):
+        plain = gzip.decompress(raw)
+        seed("archive", raw, 40_000)
+        seed("archive_json", plain, 40_000)
+    elif not path.name.endswith(".tar.gz"):
+        seed("archive", raw)
+for path in VECTORS.glob("account-*/receipt.json"):
+    seed("receipt", path.read_bytes())
+seed("archive_json", (VECTORS / "head-link-device-accdata.json").read_bytes(), 40_000)
+
+# -- links
+
+for name in ("connection-2023-peer-requests.txt", "head-peer-requests.txt"):
+    for line in text(name).splitlines():
+        for blob in re.findall(r"\b(?:[0-9a-f]{2}){20,}\b", line):
+            seed("peer_request", bytes.fromhex(blob))
+            data = bytes.fromhex(blob)
+            at = data.find(b"ice_msg")
+            if at > 0:
+                # a str or bin of msgpack; the next key of the map ends it
+                seed("ice_text", re.sub(rb"^[^0-9a-z]*", b"", data[at + 7:]).split(b"\xa8isAnswer")[0])
+    for block in re.findall(r"(?:^[0-9a-f]{8}\n[0-9a-zA-Z+/]+\n(?:.* candidate|[A-Z].*\n)+)", text(name), re.M):
+        seed("ice_text", block.encode())
+for line in text("connection-2023-stun-frames.txt").splitlines():
+    blob = line.split()[-1]
+    if re.fullmatch(r"([0-9a-f]{2})+", blob):
+        frame = bytes.fromhex(blob)
+        seed("frame", frame)
+        seed("stun", frame[2:])
+for raw in re.findall(r"raw=([0-9a-f]+)", text("connection-2023-A-mux-decoded.txt")):
+    seed("mux", bytes.fromhex(raw)) if len(raw) % 2 == 0 else None
+for line in text("connection-mux-probe-messages.txt").splitlines():
+    seed("mux", bytes.fromhex(line.split()[0]))
+for blob in re.findall(r"\b(?:92[0-9a-f]{2}(?:[0-9a-f]{2})+)\b", text("head-messages.txt")):
+    seed("mux", bytes.fromhex(blob))
+
+# -- conversations
+
+def unescape(body: str) -> bytes:
+    return re.sub(rb"\\(x[0-9a-f]{2}|n|r|t|0|\\)", lambda m: {
+        b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}.get(
+            m[1]) or bytes([int(m[1][1:], 16)]), body.encode("latin-1", "replace"))
+
+
+for line in text("swarm-git-wire.txt").splitlines():
+    match = re.match(r"[\d.]+ [<>] \[(\d+) bytes\] (.*)", line)
+    if match and len(data := unescape(match[2])) == int(match[1]):
+        seed("pktline", data)
+    match = re.match(r"HEX ([0-9a-f]+)", line)
+    if match and len(match[1]) % 2 == 0:
+        data = bytes.fromhex(match[1])
+        seed("pktline", data)
+        at = data.find(b"PACK")
+        if at >= 0:
+            seed("pack", data[at:])
+
+with tempfile.TemporaryDirectory() as where:
+    for name in ("swarm-1to1-alice.tar.gz", "swarm-group-alice.tar.gz", "head-1to1-alice.tar.gz",
+                 "swarm-bad.tar.gz"):
+        folder = unpack(name, where)
+        top = next((p.parent for p in folder.rglob("HEAD") if (p.parent / "objects").is_dir()), None)
+        if top is None:
+            continue
+
+        def git(*words, data=None):
+            return subprocess.run(["git", "-c", "safe.directory=*", "--git-dir", str(top), *words],
+                                  check=True, capture_output=True, input=data).stdout
+        commits = git("rev-list", "--all").decode().split()
+        for commit in commits:
+            body = git("cat-file", "commit", commit)
+            seed("commit", body)
+            message = body.split(b"\n\n", 1)[1]
+            if message.startswith(b"{"):
+                seed("message_json", message)
+            tree = git("rev-parse", commit + "^{tree}").decode().strip()
+            seed("tree", git("cat-file", "tree", tree))
+        small = git("pack-objects", "--stdout", "--revs",
+                    data=(git("rev-list", "--max-parents=0", "--all").split()[0] + b"\n"))
+        seed("pack", small)
+
+# -- local API
+
+for body in ({"display_name": "Alice"}, {"display_name": "Ali\u0000ce", "password": "x" * 50},
+             {"to": "ce4fc38761d203cd6b4296568f499ca9ea0a06fc"}, {"body": "hello", "reply_to": ""},
+             {"body": "سلام"}, {"conversation": "b901934f6cc6f42b397e1853f06c54bebbf29285"}):
+    seed("api_json", json.dumps(body).encode())
+for line in text("head-messages.txt").splitlines()[:400]:
+    for body in re.findall(r"\{\"[^}]*\}", line):
+        seed("message_json", body.encode())
+
+for target, seeds in sorted(found.items()):
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("v-*"):
+        old.unlink()
+    # Evenly over the sizes, so that short and long kinds both stay.
+    ordered = sorted(seeds.items(), key=lambda item: (len(item[1]), item[0]))
+    step = max(1, len(ordered) / MAX_SEEDS)
+    chosen = {ordered[int(i * step)] for i in range(min(MAX_SEEDS, len(ordered)))}
+    for name, data in chosen:
+        (folder / f"v-{name}").write_bytes(data)
+    print(f"{target:14} {len(chosen):3} of {len(seeds):4} seeds, "
+          f"{sum(len(d) for _, d in chosen):7} bytes")

@@ -1,0 +1,42 @@
+//! What the fuzz targets do: one function per parser of untrusted bytes.
+//!
+//! Each takes any bytes, gives them to a public parser and asserts what must hold whatever
+//! they are: no panic, and where something is understood, that writing it and reading it
+//! again gives the same. `fuzz/` wraps them for libFuzzer (`make fuzz`); the tests here run
+//! them on every seed in `fuzz/seeds` with the stable compiler. A new parser gets a function
+//! in [`TARGETS`], a file in `fuzz/fuzz_targets` and seeds in `fuzz/make_seeds.py`.
+
+#![expect(
+    clippy::panic,
+    reason = "a panic is how a fuzz target says that it failed"
+)]
+
+mod identity;
+mod wire;
+
+/// A fuzz target: takes any bytes, says whether they were understood, panics when an
+/// invariant does not hold.
+pub type Target = fn(&[u8]) -> bool;
+
+/// All targets by name; the name is also that of its file and of its folder of seeds.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("archive", identity::archive),
+    ("archive_json", identity::archive_json),
+    ("certificate", identity::certificate),
+    ("crl", identity::crl),
+    ("key", identity::key),
+    ("msgpack", wire::msgpack),
+    ("receipt", identity::receipt),
+];
+
+/// Runs the target of that name; true if it understood the bytes.
+///
+/// # Panics
+/// If an invariant does not hold, or there is no such target.
+pub fn run(name: &str, data: &[u8]) -> bool {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    let Some((_, function)) = target else {
+        panic!("no fuzz target {name}");
+    };
+    function(data)
+}
