@@ -14,6 +14,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/target}
 all=$(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | grep -v '^baraza-fuzz$')
 targets=${*:-$all}
+cp ../Cargo.lock Cargo.lock # the same versions as the programs have (not committed)
 cd .. # cargo fuzz looks for fuzz/ here
 cargo fuzz build || exit 1
 passed=0 failed=0
