@@ -129,7 +129,8 @@ if ! rust_ready; then
         folder=$(mktemp -d)
         base=https://static.rust-lang.org/rustup/dist/$target/rustup-init
         for name in rustup-init rustup-init.sha256; do
-            curl --proto '=https' --tlsv1.2 -sSfL -o "$folder/$name" "${base%rustup-init}$name"
+            curl --proto '=https' --tlsv1.2 -sSfL -o "$folder/$name" "${base%rustup-init}$name" ||
+                die "the download failed; please install Rust $toolchain (https://rustup.rs)"
         done
         want=$(cut -d' ' -f1 "$folder/rustup-init.sha256")
         got=$(sha256sum "$folder/rustup-init" | cut -d' ' -f1)
