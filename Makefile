@@ -50,6 +50,8 @@ sim: ## the simulated network: 1,000-node DHT, two users under random faults
 bench: ## Baraza and the real daemon side by side (release build; method: docs/benchmarks.md)
 	@scripts/setup.sh bench
 	cargo build --locked --release --package baraza --bins
+	cargo build --locked --release --package baraza-dht --example cluster
+	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)
 
 fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)

@@ -40,7 +40,8 @@ python|venv ensurepip|python3-venv|the environment of the newest OpenDHT
 command|openssl|openssl|checks of certificates
 command|gnutls-cli|gnutls-bin|TLS peers'
 needs_bench='
-file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with'
+file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with
+command|pkg-config|pkg-config|compiling against it'
 
 here() { # kind what
     case $1 in
