@@ -51,6 +51,7 @@ phase "build" cargo test --locked --workspace --no-run --quiet || summary
 phase "cargo test" cargo test --locked --workspace --no-fail-fast --quiet
 phase "simulator" cargo run --locked --quiet --package baraza-sim -- smoke
 phase "build programs" cargo build --locked --quiet --package baraza --bins || summary
+phase "hostile packets" testing/peers/hostile.py --baraza "$target/debug/baraza"
 phase "smoke with real peers" testing/peers/smoke.py --steps chat,absence \
     --foreign "$target/debug/jami-peer" --play alice
 phase "interop matrix" testing/peers/matrix.py --subset test \
