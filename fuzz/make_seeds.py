@@ -135,10 +135,13 @@ def unescape(body: str) -> bytes:
             m[1]) or bytes([int(m[1][1:], 16)]), body.encode("latin-1", "replace"))
 
 
+wire: dict[str, list[bytes]] = {}
 for line in text("swarm-git-wire.txt").splitlines():
     match = re.match(r"[\d.]+ [<>] \[(\d+) bytes\] (.*)", line)
     if match and len(data := unescape(match[2])) == int(match[1]):
         seed("pktline", data)
+        # whole dialogues: what one side sends after the other
+        wire.setdefault(line.split()[1], []).append(data)
     match = re.match(r"HEX ([0-9a-f]+)", line)
     if match and len(match[1]) % 2 == 0:
         data = bytes.fromhex(match[1])
@@ -146,6 +149,16 @@ for line in text("swarm-git-wire.txt").splitlines():
         at = data.find(b"PACK")
         if at >= 0:
             seed("pack", data[at:])
+
+for target, writes in (("git_server", [w for side in wire.values() for w in side
+                                       if b"git-upload-pack" in w or b"want " in w]),
+                       ("git_client", [w for side in wire.values() for w in side
+                                       if b"git-upload-pack" not in w and b"want " not in w])):
+    for write in writes:
+        seed(target, write)
+    for first in writes:
+        for second in writes[:8]:
+            seed(target, first + second)
 
 with tempfile.TemporaryDirectory() as where:
     for name in ("swarm-1to1-alice.tar.gz", "swarm-group-alice.tar.gz", "head-1to1-alice.tar.gz",

@@ -714,7 +714,8 @@ def main() -> int:
     runner.run(plan(rows, [*pairs, *(["JJ"] if options.reference and "JJ" not in pairs else [])]))
     cells = runner.cells
     doubtful = [] if "JJ" in pairs else [
-        r for r in rows if any(not cells[r, p]["ok"] for p in pairs if "J" in p)]
+        r for r in rows if any(not cells[r, p]["ok"] and not cells[r, p].get("own")
+                            for p in pairs if "J" in p)]
     runs = dict.fromkeys(rows, 1)
     for attempt in range(options.references):  # what the daemon does varies from run to run
         doubtful = [r for r in doubtful if (r, "JJ") not in cells or cells[r, "JJ"]["ok"]]

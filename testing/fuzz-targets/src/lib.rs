@@ -12,6 +12,7 @@
 )]
 
 mod identity;
+mod swarm;
 mod wire;
 
 /// A fuzz target: takes any bytes, says whether they were understood, panics when an
@@ -24,8 +25,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("archive_json", identity::archive_json),
     ("certificate", identity::certificate),
     ("crl", identity::crl),
+    ("git_client", swarm::git_client),
+    ("git_server", swarm::git_server),
     ("key", identity::key),
     ("msgpack", wire::msgpack),
+    ("pack", swarm::pack),
+    ("pktline", swarm::pktline),
     ("receipt", identity::receipt),
 ];
 
