@@ -24,7 +24,8 @@ pub trait Local {
     fn contains(&self, id: &CommitId) -> bool;
 
     /// At most `max` commits that are here, the likeliest to be known to `peer` first:
-    /// the last head fetched from it, then all by time, newest first.
+    /// the last head fetched from it, then all by time, newest first. The same call with a
+    /// larger `max` gives the same list, continued.
     fn haves(&self, peer: &DeviceId, max: usize) -> Vec<CommitId>;
 }
 
@@ -181,7 +182,8 @@ enum State {
     /// Haves sent, waiting for one answer.
     Haves {
         head: CommitId,
-        left: VecDeque<CommitId>,
+        /// More haves; `None` after the first group, when they were not asked for yet.
+        left: Option<VecDeque<CommitId>>,
     },
     /// `done` sent.
     Pack {
@@ -352,7 +354,7 @@ impl Fetch {
             State::References { head, main, count } => {
                 self.reference(&packet, (head, main, count), local)
             }
-            State::Haves { head, left } => self.answer(&packet, head, left),
+            State::Haves { head, left } => self.answer(&packet, head, left, local),
             State::Pack { head, spool } => self.pack(packet, head, spool),
             State::Failed => Err(FetchError::Closed),
         }
@@ -407,17 +409,23 @@ impl Fetch {
             self.finish(FetchOutcome::UpToDate { head });
             return;
         }
-        let mut left: VecDeque<CommitId> = local.haves(&self.responder, MAX_HAVES).into();
-        left.truncate(MAX_HAVES);
+        // Nearly always one group will do, and a long list costs a walk.
+        let haves = local.haves(&self.responder, HAVES_PER_FLUSH);
         let mut writer = PktWriter::new();
         let fits =
             writer.line(&[b"want ", head.to_hex().as_bytes(), WANT_CAPABILITIES]) && writer.flush();
         debug_assert!(fits, "a want fits a write");
-        self.send_haves(writer, head, left);
+        self.send_haves(writer, head, haves.into(), true);
     }
 
     /// Sends up to 20 haves: with a flush if there were 20, else with `done`.
-    fn send_haves(&mut self, mut writer: PktWriter, head: CommitId, mut left: VecDeque<CommitId>) {
+    fn send_haves(
+        &mut self,
+        mut writer: PktWriter,
+        head: CommitId,
+        mut left: VecDeque<CommitId>,
+        first: bool,
+    ) {
         let mut fits = true;
         let batch = left.len().min(HAVES_PER_FLUSH);
         for have in left.drain(..batch) {
@@ -425,6 +433,7 @@ impl Fetch {
         }
         if batch == HAVES_PER_FLUSH {
             fits &= writer.flush();
+            let left = (!first).then_some(left);
             self.state = State::Haves { head, left };
         } else {
             fits &= writer.line(&[b"done\n"]);
@@ -442,7 +451,8 @@ impl Fetch {
         &mut self,
         packet: &Packet,
         head: CommitId,
-        left: VecDeque<CommitId>,
+        left: Option<VecDeque<CommitId>>,
+        local: &dyn Local,
     ) -> Result<(), FetchError> {
         let line = packet
             .text()
@@ -450,10 +460,14 @@ impl Fetch {
         self.chat(line.len())?;
         if line.starts_with(b"ACK ") {
             // No proof that the peer has it (section 8.5), but nothing better comes.
-            self.send_haves(PktWriter::new(), head, VecDeque::new());
+            self.send_haves(PktWriter::new(), head, VecDeque::new(), false);
             Ok(())
         } else if line == b"NAK" {
-            self.send_haves(PktWriter::new(), head, left);
+            let left = left.unwrap_or_else(|| {
+                let all = local.haves(&self.responder, MAX_HAVES).into_iter();
+                all.take(MAX_HAVES).skip(HAVES_PER_FLUSH).collect()
+            });
+            self.send_haves(PktWriter::new(), head, left, false);
             Ok(())
         } else if let Some(text) = line.strip_prefix(b"ERR ") {
             Err(remote_error(text))

@@ -1,6 +1,8 @@
 //! Conversations as signed git histories: commits, rules, merges and the git wire
 
 pub mod fetch;
+pub mod maintain;
 pub mod pack;
 pub mod pktline;
+pub mod promote;
 pub mod upload_pack;

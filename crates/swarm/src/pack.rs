@@ -26,7 +26,9 @@ pub use connected::check_connected;
 pub(crate) use index::write_index;
 pub use select::{Selection, select};
 pub use spool::Spool;
+pub(crate) use unpack::InMemory;
 pub use unpack::UnpackedPack;
+pub(crate) use write::Deflate;
 pub use write::{PackWriter, ZLIB_LEVEL};
 
 /// Bounds for packs from a peer. Everything above is refused.

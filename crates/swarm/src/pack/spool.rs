@@ -47,6 +47,19 @@ impl Spool {
         }
     }
 
+    /// A complete pack in a file.
+    ///
+    /// # Errors
+    /// If its length cannot be found out.
+    pub fn from_file(file: File) -> io::Result<Self> {
+        Ok(Self {
+            length: file.metadata()?.len(),
+            memory: Vec::new(),
+            file: Some(file),
+            directory: None,
+        })
+    }
+
     /// Bytes held.
     pub fn len(&self) -> u64 {
         self.length

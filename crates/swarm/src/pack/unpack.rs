@@ -251,14 +251,14 @@ impl<'a> Resolver<'a> {
                 Some(base) => base.to_vec(),
                 None => self.stream(entry)?,
             };
-            push(&mut stack, waiting, Rc::new(base), kind, 1, 0);
+            push(&mut stack, waiting, &Rc::new(base), kind, 1, 0);
             while let Some(ready) = stack.pop() {
                 left = left.saturating_sub(1);
                 let (id, data) = self.resolve(scan, &ready)?;
                 let waiting = children(ready.index, &id);
                 if !waiting.is_empty() {
                     let depth = ready.depth.saturating_add(1);
-                    push(&mut stack, waiting, data, ready.kind, depth, ready.held);
+                    push(&mut stack, waiting, &data, ready.kind, depth, ready.held);
                 }
             }
         }
@@ -331,7 +331,7 @@ impl<'a> Resolver<'a> {
 fn push(
     stack: &mut Vec<Ready>,
     waiting: Vec<u32>,
-    base: Rc<Vec<u8>>,
+    base: &Rc<Vec<u8>>,
     kind: Kind,
     depth: u32,
     held: u64,
@@ -339,7 +339,7 @@ fn push(
     let held = held.saturating_add(u64::try_from(base.len()).unwrap_or(u64::MAX));
     stack.extend(waiting.into_iter().map(|index| Ready {
         index,
-        base: Rc::clone(&base),
+        base: Rc::clone(base),
         kind,
         depth,
         held,

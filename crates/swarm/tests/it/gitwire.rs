@@ -3,6 +3,8 @@
 mod hostile;
 mod interop;
 mod loopback;
+mod measure;
 mod packs;
+mod promote;
 mod support;
 mod wire;
