@@ -52,9 +52,6 @@ pub fn promote<E: From<PackError>>(
     validate: impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, E>,
 ) -> Result<Vec<CommitId>, E> {
     let head = object_id(&head);
-    if known.exists(&head) {
-        return Ok(Vec::new());
-    }
     let pack = UnpackedPack::read(spool, limits)?;
     if !pack.contains(&head) {
         return Err(PackError::Missing(head).into());

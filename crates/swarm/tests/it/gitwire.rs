@@ -1,6 +1,7 @@
 //! Packs and both ends of the git wire.
 
 mod hostile;
+mod ingest;
 mod interop;
 mod loopback;
 mod measure;

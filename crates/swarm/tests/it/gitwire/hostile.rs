@@ -140,9 +140,7 @@ fn delta_bombs_are_refused() {
     let copies = 256;
     let bomb = |n: u8| {
         let mut delta = [number(base.len()), number(copies * 0x1_0000 + 1)].concat();
-        for _ in 0..copies {
-            delta.push(0x80);
-        }
+        delta.resize(delta.len() + copies, 0x80);
         delta.extend([1, n]);
         reference_delta(blob_id(&base), &delta)
     };
