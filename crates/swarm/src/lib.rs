@@ -1,5 +1,15 @@
 //! Conversations as signed git histories: commits, rules, merges and the git wire
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
+
 pub mod fetch;
 pub mod ingest;
 pub mod maintain;
