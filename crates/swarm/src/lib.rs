@@ -17,3 +17,4 @@ pub mod pack;
 pub mod pktline;
 pub mod promote;
 pub mod upload_pack;
+pub mod view;

@@ -79,7 +79,7 @@ pub enum ServeError {
 pub const MAX_WAITING: usize = 128 << 10;
 /// Different commits one request may want; existing peers honour one only.
 pub const MAX_WANTS: usize = 16;
-/// Commits of the peer that are taken into account; a libgit2 client sends at most 256.
+/// Haves that are looked up, found or not; a libgit2 client sends at most 256.
 pub const MAX_HAVES: usize = 1024;
 /// Writes queued before reading goes on.
 const MAX_QUEUED: usize = 8;
@@ -137,6 +137,7 @@ struct Negotiation {
     wants_done: bool,
     /// Those we have too.
     haves: Vec<ObjectId>,
+    looked_up: usize,
     /// Whether haves came since the last flush, ours or not.
     haves_since_flush: bool,
     band: Band,
@@ -411,7 +412,11 @@ impl Negotiation {
     fn have(&mut self, rest: &[u8], served: &dyn Served) -> Result<(), ServeError> {
         let (id, _) = parse_id(rest).ok_or(ServeError::OutOfPlace("a have without an id"))?;
         self.haves_since_flush = true;
-        if self.haves.len() < MAX_HAVES && is_commit(&id, served)? {
+        if self.looked_up >= MAX_HAVES {
+            return Ok(());
+        }
+        self.looked_up = self.looked_up.saturating_add(1);
+        if is_commit(&id, served)? {
             self.haves.push(object_id(&id));
         }
         Ok(())

@@ -208,3 +208,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn haves_begin_with_what_the_peer_has_and_go_on_by_time() {
+    use baraza_swarm::fetch::Local as _;
+    let (mut store, commits) = Store::line(30);
+    let tree =
+        gix::objs::CommitRef::from_bytes(&store.objects[&commits[0]].1, gix::hash::Kind::Sha1)
+            .unwrap()
+            .tree();
+    let theirs = store.commit(tree, &[commits[10]], 1005, "theirs, old");
+    let device = baraza_wire::DeviceId::new([1; 32]);
+    let view = baraza_swarm::view::View {
+        objects: &store,
+        head: Some(commit_id(&commits[29])),
+        remote_head: &|asked| (*asked == device).then(|| commit_id(&theirs)),
+    };
+    let haves = view.haves(&device, 256);
+    assert_eq!(haves.len(), 31);
+    assert_eq!(haves[0], commit_id(&theirs));
+    assert_eq!(haves[1], commit_id(&commits[29]));
+    assert_eq!(haves[30], commit_id(&commits[0]));
+    assert_eq!(view.haves(&device, 20), haves[..20]);
+    let stranger = view.haves(&baraza_wire::DeviceId::new([2; 32]), 5);
+    assert_eq!(stranger, haves[1..6]);
+    let gone = baraza_swarm::view::View {
+        remote_head: &|_| Some(baraza_wire::CommitId::new([8; 20])),
+        ..view
+    };
+    assert_eq!(
+        gone.haves(&device, 1),
+        haves[1..2],
+        "a head that was lost is no have"
+    );
+    // The whole way with a view on both sides.
+    let mut behind = Store::default();
+    behind.objects = store.objects.clone();
+    behind.objects.remove(&commits[29]);
+    let local = baraza_swarm::view::View {
+        objects: &behind,
+        head: Some(commit_id(&commits[28])),
+        remote_head: &|_| None,
+    };
+    let talk = talk(&mut fetch(), &local, &mut server(), &view, |all| all);
+    assert_eq!(unpack(talk).len(), 1);
+}
