@@ -242,8 +242,7 @@ fn haves_begin_with_what_the_peer_has_and_go_on_by_time() {
         "a head that was lost is no have"
     );
     // The whole way with a view on both sides.
-    let mut behind = Store::default();
-    behind.objects = store.objects.clone();
+    let mut behind = store.clone();
     behind.objects.remove(&commits[29]);
     let local = baraza_swarm::view::View {
         objects: &behind,

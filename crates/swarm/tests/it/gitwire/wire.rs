@@ -8,6 +8,7 @@ use baraza_swarm::fetch::{
 use baraza_swarm::pack::{PackLimits, UnpackedPack};
 use baraza_swarm::upload_pack::{ServeError, Served, ServerOutput};
 use baraza_wire::{CommitId, DeviceId};
+use proptest::prelude::*;
 
 use super::support::{Disk, Store, VECTORS, archive, commit_id, server};
 
@@ -405,4 +406,74 @@ fn a_trickling_server_is_given_up_after_an_hour() {
         });
     }
     assert!(matches!(failed, Some(FetchError::TooSlow)), "{failed:?}");
+}
+
+#[test]
+fn answers_that_nobody_takes_stay_few() {
+    let (store, _) = Store::line(3);
+    let mut machine = server();
+    // 60 KiB of requests at once: they wait as bytes until their answers are taken.
+    let requests = [REQUEST, b"0000"].concat().repeat(2100);
+    machine.receive(&requests, &store);
+    let text = format!("{machine:?}");
+    let queued: usize = text
+        .split("queued: ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap();
+    assert!(queued <= 12, "{text}");
+    let outputs = std::iter::from_fn(|| machine.poll_output(&store)).count();
+    assert_eq!(outputs, 4200);
+}
+
+/// Lines that mean something, in any order, beside noise.
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    let id = "8b3731747a61279f2d367fea6c9a5474bff82c6c";
+    let known = [
+        "0018git-upload-pack /x\0\0".to_owned(),
+        "0000".to_owned(),
+        format!("004dwant {id} side-band-64k include-tag \n"),
+        format!("0032have {id}\n"),
+        "0009done\n".to_owned(),
+        "0008NAK\n".to_owned(),
+        format!("0031ACK {id}\n"),
+        format!("003d{id} refs/heads/main\n"),
+        "0009\x01PACK".to_owned(),
+        "000a\x02hello".to_owned(),
+    ];
+    prop_oneof![
+        9 => prop::sample::select(known.to_vec()).prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_lines_leave_both_machines_sound(script in prop::collection::vec(lines(), 0..40), known in any::<bool>()) {
+        let (mut store, commits) = Store::line(2);
+        store.head = Some(commit_id(&commits[1]));
+        let mut machine = server();
+        let mut client = super::support::fetch();
+        let now = Instant::now();
+        let local = Known(if known { vec![CommitId::new([4; 20]); 30] } else { Vec::new() });
+        for bytes in &script {
+            machine.receive(bytes, &store);
+            while let Some(output) = machine.poll_output(&store) {
+                if let ServerOutput::Write(bytes) = output {
+                    prop_assert!(bytes.len() <= 65_535);
+                }
+            }
+            if client.is_idle() {
+                client.start(now).unwrap();
+            }
+            client.receive(now, bytes, &local);
+            let mut ends = 0;
+            while let Some(output) = client.poll_output() {
+                ends += usize::from(!matches!(output, FetchOutput::Write(_)));
+            }
+            prop_assert!(ends <= 2);
+            prop_assert_eq!(client.poll_timeout().is_some(), !client.is_idle() && client.start(now).is_err_and(|error| matches!(error, FetchError::Busy)));
+        }
+    }
 }
