@@ -16,4 +16,4 @@ mod time;
 
 pub use id::{AccountId, CommitId, ConversationId, DeviceId, IdError, InfoHash};
 pub use rng::Rng;
-pub use time::UnixTime;
+pub use time::{Now, UnixTime};

@@ -53,6 +53,16 @@ impl UnixTime {
     }
 }
 
+/// The present, as a driver or a simulator tells it to the machines: one reading of the
+/// monotonic clock for timers and one of the wall clock for dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For timers.
+    pub instant: std::time::Instant,
+    /// For dates on the wire and on disk.
+    pub unix: UnixTime,
+}
+
 impl fmt::Debug for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}s", self.0 / 1000, self.0 % 1000)
