@@ -1,1 +1,18 @@
-//! Accounts, contacts and conversations: the engine behind the API
+//! Accounts, contacts and conversations: the engine behind the API.
+//!
+//! `account::Account` is one account's machine: it does no network I/O and reads no clock,
+//! so that the simulator runs it as it is. [`node::Node`] gives it a real network and
+//! threads, and is what the API, the terminal and the test peer use.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
+)]
+
+pub mod command;
+pub mod event;
+pub mod node;
+
+pub use command::{Command, CommandError, Reply};
+pub use event::{Event, EventBody, LocalId, Message};
+pub use node::{Node, NodeConfig, NodeError};

@@ -1,0 +1,337 @@
+//! What clients may ask of an account, and what they get.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{LocalId, Message, Presence, RegistrationState};
+
+/// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
+/// clients do; this is above anything typed or pasted by people.
+pub const MAX_BODY: usize = 256 * 1024;
+/// Longest display name, in bytes.
+pub const MAX_NAME: usize = 256;
+/// Most messages one [`Command::History`] gives.
+pub const MAX_PAGE: usize = 1_000_000;
+
+/// A request to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Who the account is and how it is connected: [`Reply::Identity`].
+    Identity,
+    /// Sets the name that goes with requests and commits: [`Reply::Done`].
+    SetDisplayName {
+        /// The name.
+        name: String,
+    },
+    /// Asks somebody to become a contact; makes the one-to-one conversation. To a contact
+    /// that there is already, sends the request again: [`Reply::Conversation`].
+    SendRequest {
+        /// Who.
+        to: AccountId,
+        /// A note for the asked; existing peers show it nowhere.
+        text: String,
+    },
+    /// Requests that await an answer: [`Reply::Requests`].
+    Requests,
+    /// Accepts a request. [`Reply::Done`] at once; `ConversationReady` follows when it has
+    /// been cloned and joined.
+    AcceptRequest {
+        /// The conversation offered.
+        conversation: ConversationId,
+    },
+    /// Declines a request: [`Reply::Done`].
+    DeclineRequest {
+        /// The conversation offered.
+        conversation: ConversationId,
+    },
+    /// The contact list: [`Reply::Contacts`].
+    Contacts,
+    /// Adds a contact without asking it: [`Reply::Done`].
+    AddContact {
+        /// Who.
+        contact: AccountId,
+    },
+    /// Removes a contact and its conversation, or blocks an account: [`Reply::Done`].
+    RemoveContact {
+        /// Who.
+        contact: AccountId,
+        /// Whether nothing from it may arrive any more.
+        ban: bool,
+    },
+    /// Conversations that can be used: [`Reply::Conversations`].
+    Conversations,
+    /// Mode and profile of a conversation: [`Reply::Info`].
+    ConversationInfo {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Who is in a conversation: [`Reply::Members`].
+    Members {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Writes a text. [`Reply::Message`] when it is durable.
+    SendMessage {
+        /// Where.
+        conversation: ConversationId,
+        /// The text, at most [`MAX_BODY`] bytes.
+        body: String,
+        /// The message it answers.
+        reply_to: Option<CommitId>,
+    },
+    /// Messages, newest first: [`Reply::History`].
+    History {
+        /// Where.
+        conversation: ConversationId,
+        /// The first one to give; the newest if `None`.
+        from: Option<CommitId>,
+        /// How many at most; 0 is all.
+        count: usize,
+    },
+    /// How many commits there are: [`Reply::Count`].
+    CountMessages {
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// Where the git directory is: [`Reply::Path`].
+    Repository {
+        /// Which conversation.
+        conversation: ConversationId,
+    },
+    /// Notes that everything up to a message was read here: [`Reply::Done`].
+    MarkRead {
+        /// Where.
+        conversation: ConversationId,
+        /// The last message read.
+        message: CommitId,
+    },
+    /// Who has a message, and why the others do not yet: [`Reply::Delivery`].
+    DeliveryStatus {
+        /// Where.
+        conversation: ConversationId,
+        /// The message; the newest if `None`.
+        message: Option<CommitId>,
+    },
+    /// What the account is doing: [`Reply::Diagnostics`].
+    Diagnostics,
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// Who the account is.
+    Identity(Identity),
+    /// A conversation.
+    Conversation(ConversationId),
+    /// A message.
+    Message(CommitId),
+    /// Pending requests, oldest first.
+    Requests(Vec<Request>),
+    /// Contacts, active and blocked ones.
+    Contacts(Vec<Contact>),
+    /// Conversations.
+    Conversations(Vec<Conversation>),
+    /// `mode` and, where there are, `title`, `description`, `avatar`.
+    Info(BTreeMap<String, String>),
+    /// Members.
+    Members(Vec<Member>),
+    /// Messages, newest first.
+    History(Vec<Message>),
+    /// A number.
+    Count(u64),
+    /// A path.
+    Path(PathBuf),
+    /// One entry for each device of each other member.
+    Delivery(Vec<Delivery>),
+    /// What the account is doing.
+    Diagnostics(Diagnostics),
+}
+
+/// Who an account is and how it is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its local name.
+    pub account: LocalId,
+    /// Its Jami ID.
+    pub jami_id: AccountId,
+    /// This device.
+    pub device_id: DeviceId,
+    /// The name it shows.
+    pub display_name: String,
+    /// The registered name; empty as long as there is no name service.
+    pub registered_name: String,
+    /// The connection.
+    pub state: RegistrationState,
+    /// Whether others can find this device.
+    pub announced: bool,
+}
+
+/// A pending request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who asks.
+    pub from: AccountId,
+    /// The conversation offered.
+    pub conversation: ConversationId,
+    /// The name the asker gives, which proves nothing.
+    pub name: String,
+    /// When it came.
+    pub received: UnixTime,
+}
+
+/// A contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Who.
+    pub id: AccountId,
+    /// When it was added.
+    pub added: UnixTime,
+    /// Whether it is known to have us, too.
+    pub confirmed: bool,
+    /// Whether it is blocked.
+    pub banned: bool,
+    /// The one-to-one conversation.
+    pub conversation: Option<ConversationId>,
+    /// How near it is.
+    pub presence: Presence,
+}
+
+/// A conversation that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// Its mode: 0 is one-to-one.
+    pub mode: u8,
+    /// Everybody in it, oneself included.
+    pub members: Vec<AccountId>,
+    /// How many commits it has.
+    pub length: u64,
+    /// The newest commit.
+    pub last: Option<CommitId>,
+    /// The last message marked as read.
+    pub read: Option<CommitId>,
+}
+
+/// A member of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub uri: AccountId,
+    /// What.
+    pub role: Role,
+}
+
+/// What a member is (docs/protocol/05-swarm.md section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May invite, ban and edit the profile.
+    Admin,
+    /// May write.
+    Member,
+    /// Has not joined yet.
+    Invited,
+    /// Was thrown out.
+    Banned,
+    /// Left a one-to-one conversation.
+    Left,
+}
+
+impl Role {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Invited => "invited",
+            Self::Banned => "banned",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// How far a message has got to one device of another member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Whose device.
+    pub account: AccountId,
+    /// The device; `None` if none of the member's devices is known yet.
+    pub device: Option<DeviceId>,
+    /// Whether it is known to have the message.
+    pub delivered: bool,
+    /// If not: what is being waited for, for people.
+    pub reason: String,
+    /// If not: when it is tried again.
+    pub next_try: Option<UnixTime>,
+    /// If not: how often it was tried.
+    pub tries: u32,
+}
+
+/// What an account is doing, for diagnosis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Diagnostics {
+    /// Devices connected now, with their accounts.
+    pub links: Vec<(AccountId, DeviceId)>,
+    /// Open channels by name.
+    pub channels: Vec<String>,
+    /// Fetches under way.
+    pub fetches: usize,
+    /// Clones under way or waiting for a device.
+    pub clones: usize,
+    /// Devices that are owed commits.
+    pub owed: usize,
+}
+
+/// Why a command failed. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The node has no such account.
+    #[error("no such account")]
+    NoSuchAccount,
+    /// There is no such conversation, or it is not ready.
+    #[error("no such conversation")]
+    NoSuchConversation,
+    /// There is no such request.
+    #[error("no such request")]
+    NoSuchRequest,
+    /// There is no such message.
+    #[error("no such message")]
+    NoSuchMessage,
+    /// There is no such contact.
+    #[error("no such contact")]
+    NoSuchContact,
+    /// One cannot be a contact of oneself.
+    #[error("this is your own Jami ID")]
+    Oneself,
+    /// The account is blocked.
+    #[error("this account is blocked; unblock it by adding it as a contact")]
+    Blocked,
+    /// One may not write there.
+    #[error("not a member of this conversation")]
+    NotMember,
+    /// An argument is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+    /// The disk or the database failed.
+    #[error("cannot store: {0}")]
+    Store(String),
+    /// A repository failed.
+    #[error("the conversation's repository failed: {0}")]
+    Repository(String),
+    /// Too much is waiting already.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The node is shutting down, or the account's engine ended.
+    #[error("the account is not running")]
+    Stopped,
+}
