@@ -1,1 +1,17 @@
-//! OpenDHT-compatible distributed hash table node
+//! OpenDHT-compatible distributed hash table node (docs/protocol/01-dht.md).
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
+)]
+
+pub mod certificate_value;
+pub mod hash;
+pub mod query;
+pub mod secure;
+pub mod value;
+pub mod value_type;
+
+pub use hash::infohash;
+pub use query::{Field, Filter, Query};
+pub use value::Value;
