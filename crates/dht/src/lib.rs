@@ -5,6 +5,7 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+mod api;
 pub mod certificate_value;
 pub mod hash;
 pub mod query;
@@ -12,6 +13,7 @@ pub mod secure;
 pub mod value;
 pub mod value_type;
 
+pub use api::{ClientId, Command, Event, OpError, OpId, Status};
 pub use hash::infohash;
 pub use query::{Field, Filter, Query};
 pub use value::Value;

@@ -1,7 +1,19 @@
 //! Byte channels between devices: offers, ICE over TCP, TLS 1.3, multiplexing
+//! (docs/protocol/04-connection.md).
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
+)]
+
+mod api;
 pub mod mux;
 mod peer;
 pub mod tls;
 
+pub use api::{
+    ChannelId, Command, ConnId, DownReason, Event, FailReason, ListenerId, MAX_NAME, Output,
+    TcpCommand, TcpEvent,
+};
+pub use mux::WRITE_WINDOW;
 pub use peer::Peer;
