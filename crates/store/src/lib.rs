@@ -1,1 +1,36 @@
-//! Durable state: accounts, contacts, outbox and the message index in SQLite
+//! Durable state: accounts, contacts, outbox and the message index in SQLite.
+//!
+//! One database, `node.db`, for each data directory. The git repositories of conversations
+//! are not here, and stay the truth about messages: the message index can be rebuilt from
+//! them. Private keys are files of their own ([`files`]), never in the database.
+//!
+//! Every connection writes ahead and syncs at each commit (`synchronous = FULL`): what a
+//! transaction wrote is on stable storage when it returns.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
+)]
+
+mod accounts;
+mod contacts;
+mod conversations;
+mod database;
+mod devices;
+mod events;
+pub mod files;
+mod lock;
+mod messages;
+mod outbox;
+mod schema;
+
+pub use accounts::AccountRow;
+pub use contacts::{ContactRow, RequestRow};
+pub use conversations::{ConversationRow, ConversationState, DeliveryRow};
+pub use database::{Durability, Store, StoreError};
+pub use devices::{DeviceKind, DeviceRow, MAX_TREATED};
+pub use events::{EventRow, MAX_EVENTS};
+pub use lock::{DirectoryLock, LockError};
+pub use messages::MessageRow;
+pub use outbox::{OutboxKind, OutboxRow};
+pub use schema::schema_text;

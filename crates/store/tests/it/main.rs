@@ -1,0 +1,6 @@
+//! The database as its users see it.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod durability;
+mod rows;
