@@ -7,6 +7,8 @@
 mod pack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod tests_support;
 
 use std::fmt;
 use std::sync::Arc;

@@ -11,6 +11,7 @@
     reason = "a panic is how a fuzz target says that it failed"
 )]
 
+mod dht;
 mod identity;
 mod swarm;
 mod wire;
@@ -31,7 +32,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msgpack", wire::msgpack),
     ("pack", swarm::pack),
     ("pktline", swarm::pktline),
+    ("query", dht::query),
     ("receipt", identity::receipt),
+    ("value", dht::value),
 ];
 
 /// Runs the target of that name; true if it understood the bytes.
