@@ -12,9 +12,21 @@
 
 pub mod fetch;
 pub mod ingest;
+pub mod json;
 pub mod maintain;
+pub mod members;
+pub mod message;
 pub mod pack;
 pub mod pktline;
 pub mod promote;
+pub mod refusal;
+pub mod repository;
 pub mod upload_pack;
+pub mod verify;
 pub mod view;
+
+pub use members::{Member, Role};
+pub use message::{Fields, MemberAction, Message, Mode};
+pub use refusal::{Refused, Rule};
+pub use repository::{Author, CommitInfo, Entry, MergeOutcome, Repository, RepositoryError};
+pub use verify::verify;
