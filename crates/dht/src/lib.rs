@@ -7,13 +7,15 @@
 
 mod api;
 pub mod certificate_value;
+pub mod engine;
 pub mod hash;
 pub mod query;
 pub mod secure;
 pub mod value;
 pub mod value_type;
 
-pub use api::{ClientId, Command, Event, OpError, OpId, Status};
+pub use api::{ClientId, Command, Config, Event, Limits, OpError, OpId, Output, Status};
+pub use engine::Dht;
 pub use hash::infohash;
 pub use query::{Field, Filter, Query};
 pub use value::Value;
