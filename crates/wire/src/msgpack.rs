@@ -162,13 +162,19 @@ impl<'a> Reader<'a> {
 
     /// A byte string (`bin` only).
     pub fn bin(&mut self) -> Result<&'a [u8], Error> {
-        let len = match self.peek_marker()? {
-            0xc4 => self.len8()?,
-            0xc5 => self.len16()?,
-            0xc6 => self.len32()?,
-            _ => return Err(Error::Type("a byte string")),
-        };
+        let len = self.bin_len()?;
         self.take(len)
+    }
+
+    /// The header of a byte string: how many bytes follow. It is a claim: do not allocate
+    /// from it.
+    pub fn bin_len(&mut self) -> Result<usize, Error> {
+        match self.peek_marker()? {
+            0xc4 => self.len8(),
+            0xc5 => self.len16(),
+            0xc6 => self.len32(),
+            _ => Err(Error::Type("a byte string")),
+        }
     }
 
     /// A text (`str` only), checked to be UTF-8.
