@@ -65,7 +65,11 @@ pub fn promote<E: From<PackError>>(
         let commits = validate(&objects)?;
         let new = new_objects(&pack, known, &commits)?;
         if new.len() <= LOOSE_MAX {
-            write_loose(git_directory, &pack, &new).map_err(PackError::Io)?;
+            let objects = new.iter().filter_map(|id| {
+                let (kind, data) = pack.get(id)?;
+                Some((*id, kind, data))
+            });
+            write_loose(git_directory, objects).map_err(PackError::Io)?;
         } else {
             Quarantine::new(git_directory, &pack)
                 .and_then(|quarantine| quarantine.release(git_directory))
@@ -129,22 +133,22 @@ fn new_objects(
 }
 
 /// Writes objects as loose ones, each complete and on disk before it gets its name.
-fn write_loose(git_directory: &Path, pack: &UnpackedPack, ids: &[ObjectId]) -> io::Result<()> {
-    let objects = git_directory.join("objects");
+pub(crate) fn write_loose<'a>(
+    git_directory: &Path,
+    objects: impl Iterator<Item = (ObjectId, Kind, &'a [u8])>,
+) -> io::Result<()> {
+    let directory_of_all = git_directory.join("objects");
     let mut deflate = Deflate::new();
     let mut directories = BTreeSet::new();
     let mut raw = Vec::new();
-    for id in ids {
-        let Some((kind, data)) = pack.get(id) else {
-            return Err(io::Error::other("an object of the pack is gone"));
-        };
-        let (directory, path) = loose_path(&objects, id);
+    for (id, kind, data) in objects {
+        let (directory, path) = loose_path(&directory_of_all, &id);
         if path.exists() {
             continue;
         }
         if !directory.is_dir() {
             fs::create_dir_all(&directory)?;
-            directories.insert(objects.clone());
+            directories.insert(directory_of_all.clone());
         }
         raw.clear();
         raw.extend_from_slice(kind.as_bytes());

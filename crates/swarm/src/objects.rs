@@ -1,0 +1,108 @@
+//! Objects that are not in the repository yet, and bringing them there durably.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::objs::{Data, Exists, Find, Kind};
+
+use crate::pack::{PackError, PackLimits, PackWriter, Spool, UnpackedPack};
+use crate::promote::{LOOSE_MAX, Quarantine, write_loose};
+
+/// New objects in front of those of a repository.
+pub struct NewObjects<'a> {
+    below: &'a dyn Find,
+    objects: HashMap<ObjectId, (Kind, Vec<u8>)>,
+    order: Vec<ObjectId>,
+    collision: bool,
+}
+
+impl fmt::Debug for NewObjects<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewObjects")
+            .field("objects", &self.order.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> NewObjects<'a> {
+    /// None yet.
+    pub fn new(below: &'a dyn Find) -> Self {
+        Self {
+            below,
+            objects: HashMap::new(),
+            order: Vec::new(),
+            collision: false,
+        }
+    }
+
+    /// Adds an object and returns its id. What it refers to must have been added before,
+    /// so that a crash leaves nothing incomplete.
+    pub fn add(&mut self, kind: Kind, data: Vec<u8>) -> ObjectId {
+        let Ok(id) = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, &data) else {
+            self.collision = true;
+            return ObjectId::null(gix::hash::Kind::Sha1);
+        };
+        if self.objects.insert(id, (kind, data)).is_none() {
+            self.order.push(id);
+        }
+        id
+    }
+
+    /// Writes all that `known` lacks to the repository: on stable storage when this
+    /// returns.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn store(mut self, git_directory: &Path, known: &dyn Exists) -> Result<(), PackError> {
+        if self.collision {
+            return Err(PackError::Collision);
+        }
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|id| !known.exists(id));
+        if order.len() <= LOOSE_MAX {
+            let objects = order.iter().filter_map(|id| {
+                let (kind, data) = self.objects.get(id)?;
+                Some((*id, *kind, data.as_slice()))
+            });
+            return Ok(write_loose(git_directory, objects)?);
+        }
+        let mut writer = PackWriter::new(order)?;
+        let mut spool = Spool::new(git_directory);
+        while let Some(chunk) = writer.next_chunk(&self, 64 << 10)? {
+            spool.append(&chunk)?;
+        }
+        let own = PackLimits {
+            bytes: u64::from(u32::MAX),
+            objects: u32::MAX,
+            decoded: u64::MAX,
+            ..PackLimits::default()
+        };
+        let pack = UnpackedPack::read(spool, &own)?;
+        Quarantine::new(git_directory, &pack)
+            .and_then(|quarantine| quarantine.release(git_directory))
+            .map(drop)
+            .map_err(io::Error::into)
+    }
+}
+
+impl Find for NewObjects<'_> {
+    fn try_find<'b>(
+        &self,
+        id: &gix::oid,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Option<Data<'b>>, gix::Error> {
+        let Some((kind, data)) = self.objects.get(id) else {
+            return self.below.try_find(id, buffer);
+        };
+        buffer.clear();
+        buffer.extend_from_slice(data);
+        Ok(Some(Data {
+            kind: *kind,
+            object_hash: gix::hash::Kind::Sha1,
+            data: buffer,
+        }))
+    }
+}
