@@ -7,8 +7,14 @@
 )]
 
 mod api;
+pub mod framing;
+pub mod ice;
 pub mod mux;
+pub mod offer;
 mod peer;
+pub mod stun;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 pub use api::{

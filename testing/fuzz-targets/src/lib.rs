@@ -13,6 +13,7 @@
 
 mod dht;
 mod identity;
+mod link;
 mod swarm;
 mod wire;
 
@@ -26,14 +27,18 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("archive_json", identity::archive_json),
     ("certificate", identity::certificate),
     ("crl", identity::crl),
+    ("frame", link::frame),
     ("git_client", swarm::git_client),
     ("git_server", swarm::git_server),
+    ("ice_text", link::ice_text),
     ("key", identity::key),
     ("msgpack", wire::msgpack),
     ("pack", swarm::pack),
+    ("peer_request", link::peer_request),
     ("pktline", swarm::pktline),
     ("query", dht::query),
     ("receipt", identity::receipt),
+    ("stun", link::stun),
     ("value", dht::value),
 ];
 

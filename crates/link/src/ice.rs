@@ -1,0 +1,8 @@
+//! ICE over TCP (docs/protocol/04-connection.md sections 3 to 6), without I/O.
+
+mod candidate;
+
+pub use candidate::{
+    Candidate, CandidateKind, Credentials, Description, DescriptionError, Gathered,
+    MAX_LOCAL_ADDRESSES, MAX_REMOTE, TcpType, is_dialable, is_offerable,
+};
