@@ -1,0 +1,161 @@
+//! The events after a cursor, in order, none left out: first from the log, then live.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use baraza_core::{Event, Node, NodeError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// Events read from the log at once.
+const PAGE: usize = 256;
+
+/// What a client wants to hear of.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Filter {
+    /// Events after this cursor; from now on if left out.
+    #[serde(default)]
+    pub(crate) since: Option<u64>,
+    /// Only these types, separated by commas.
+    #[serde(default)]
+    pub(crate) types: Option<String>,
+    /// Only of this account (local name).
+    #[serde(default)]
+    pub(crate) account: Option<String>,
+    /// Only of this conversation.
+    #[serde(default)]
+    pub(crate) conversation: Option<String>,
+    /// Long poll: seconds to wait for an event if there is none.
+    #[serde(default)]
+    pub(crate) wait: Option<u64>,
+    /// Long poll: most events to give.
+    #[serde(default)]
+    pub(crate) limit: Option<usize>,
+}
+
+impl Filter {
+    fn wants(&self, event: &Value) -> bool {
+        let is = |key: &str, want: &str| event.get(key).and_then(Value::as_str) == Some(want);
+        self.types
+            .as_deref()
+            .is_none_or(|types| types.split(',').any(|kind| is("event", kind.trim())))
+            && self
+                .account
+                .as_deref()
+                .is_none_or(|want| is("account", want))
+            && self
+                .conversation
+                .as_deref()
+                .is_none_or(|want| is("conversation", want))
+    }
+}
+
+/// One client's position in the log.
+pub(crate) struct Follower {
+    node: Node,
+    live: broadcast::Receiver<Arc<Event>>,
+    filter: Filter,
+    /// The cursor of the last event looked at.
+    last: u64,
+    /// Read from the log, not given yet.
+    pending: VecDeque<Value>,
+    /// Whether the log may have more after `last` than `live` will give.
+    behind: bool,
+}
+
+impl Follower {
+    pub(crate) fn new(node: Node, filter: Filter) -> Self {
+        // Before the position is read, so that nothing falls between the two.
+        let live = node.subscribe();
+        let newest = node.cursor();
+        let last = filter.since.unwrap_or(newest);
+        let mut follower = Self {
+            node,
+            live,
+            filter,
+            last,
+            pending: VecDeque::new(),
+            behind: last < newest,
+        };
+        if last > newest {
+            // A cursor of another data directory, or of a log that was lost.
+            follower.gap(newest);
+        }
+        follower
+    }
+
+    /// The cursor to come back with.
+    pub(crate) fn position(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether the next event is there already, as far as is known.
+    pub(crate) fn has_more(&self) -> bool {
+        self.behind || !self.pending.is_empty() || !self.live.is_empty()
+    }
+
+    /// The next event with its cursor, as soon as there is one.
+    pub(crate) async fn next(&mut self) -> Result<Value, NodeError> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                if let Some(cursor) = event.get("cursor").and_then(Value::as_u64) {
+                    self.last = cursor;
+                }
+                return Ok(event);
+            }
+            if self.behind {
+                self.read_log().await?;
+                continue;
+            }
+            match self.live.recv().await {
+                Ok(event) if event.cursor > self.last => {
+                    self.last = event.cursor;
+                    let event = to_json(&event);
+                    if self.filter.wants(&event) {
+                        return Ok(event);
+                    }
+                }
+                Ok(_seen) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return Err(NodeError::Stopped),
+            }
+        }
+    }
+
+    async fn read_log(&mut self) -> Result<(), NodeError> {
+        match self.node.events_since(self.last, PAGE).await {
+            Ok(page) => {
+                let events = page.events.iter().map(to_json);
+                self.pending = events.filter(|event| self.filter.wants(event)).collect();
+                self.behind = page.more;
+                // With all of a page filtered out, the position still moves on.
+                if self.pending.is_empty() {
+                    self.last = self.last.max(page.next);
+                }
+                Ok(())
+            }
+            Err(NodeError::CursorTooOld { oldest }) if oldest > self.last => {
+                self.gap(oldest);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn gap(&mut self, cursor: u64) {
+        self.pending.push_back(json!({
+            "cursor": cursor,
+            "event": "gap",
+            "since": self.last,
+            "detail": "events are missing here: read the state anew",
+        }));
+        self.last = cursor;
+        self.behind = true;
+    }
+}
+
+fn to_json(event: &Event) -> Value {
+    serde_json::to_value(event).unwrap_or(Value::Null)
+}

@@ -1,0 +1,78 @@
+//! The description of the API, served at `/api/openapi.json` and kept in `docs/openapi.json`.
+
+use std::sync::OnceLock;
+
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+use crate::routes::{accounts, contacts, conversations, events, status};
+use crate::{error, types};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Baraza",
+        description = "The API of a personal node, on loopback. Every request but the one for \
+                       this description needs the token in the file `api-token` of the node's \
+                       data directory: `Authorization: Bearer TOKEN`. A refusal is \
+                       `{\"error\": {\"code\", \"message\", \"hint\"}}`.",
+        license(name = "GPL-3.0-or-later"),
+    ),
+    paths(
+        status::status, status::diagnostics,
+        accounts::list, accounts::create, accounts::import, accounts::show, accounts::change,
+        accounts::remove, accounts::export,
+        contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
+        contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
+        contacts::block_asker,
+        conversations::list, conversations::show, conversations::members,
+        conversations::history, conversations::send, conversations::message,
+        conversations::delivery, conversations::mark_read,
+        events::poll, events::socket,
+    ),
+    components(schemas(
+        error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
+    )),
+    security(("token" = [])),
+    modifiers(&Token),
+)]
+struct Description;
+
+struct Token;
+
+impl utoipa::Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
+    }
+}
+
+/// The description as JSON.
+pub fn text() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let mut text = Description::openapi().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    /// To write it anew: `BLESS=1 cargo test -p baraza-api openapi`.
+    #[test]
+    fn committed_description_is_the_one_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, super::text()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap();
+        assert!(
+            committed == super::text(),
+            "docs/openapi.json is old: write it anew with BLESS=1 cargo test -p baraza-api"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! The routes under `/api/v1`.
+
+pub(crate) mod accounts;
+pub(crate) mod contacts;
+pub(crate) mod conversations;
+pub(crate) mod events;
+pub(crate) mod status;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
+use baraza_wire::{AccountId, CommitId, ConversationId};
+
+use crate::error::ApiError;
+use crate::guard::OPENAPI_PATH;
+use crate::server::State;
+
+/// All routes; the guard is not in front of them yet.
+pub(crate) fn router(state: Arc<State>) -> Router {
+    let account = Router::new()
+        .route(
+            "/",
+            get(accounts::show)
+                .patch(accounts::change)
+                .delete(accounts::remove),
+        )
+        .route("/export", post(accounts::export))
+        .route("/diagnostics", get(status::diagnostics))
+        .route("/contacts", get(contacts::list).post(contacts::add))
+        .route(
+            "/contacts/{id}",
+            get(contacts::show).delete(contacts::remove),
+        )
+        .route("/contacts/{id}/block", post(contacts::block))
+        .route("/contacts/{id}/unblock", post(contacts::unblock))
+        .route("/requests", get(contacts::requests))
+        .route("/requests/{conversation}/accept", post(contacts::accept))
+        .route("/requests/{conversation}/decline", post(contacts::decline))
+        .route(
+            "/requests/{conversation}/block",
+            post(contacts::block_asker),
+        )
+        .route("/conversations", get(conversations::list))
+        .route("/conversations/{conversation}", get(conversations::show))
+        .route(
+            "/conversations/{conversation}/members",
+            get(conversations::members),
+        )
+        .route(
+            "/conversations/{conversation}/messages",
+            get(conversations::history).post(conversations::send),
+        )
+        .route(
+            "/conversations/{conversation}/messages/{message}",
+            get(conversations::message),
+        )
+        .route(
+            "/conversations/{conversation}/messages/{message}/delivery",
+            get(conversations::delivery),
+        )
+        .route(
+            "/conversations/{conversation}/read",
+            post(conversations::mark_read),
+        );
+    // `nest` would answer `…/accounts/X` only without, and `/` only with a final slash.
+    let v1 = Router::new()
+        .route("/status", get(status::status))
+        .route("/events", get(events::poll))
+        .route("/ws", get(events::socket))
+        .route("/accounts", get(accounts::list).post(accounts::create))
+        .route("/accounts/import", post(accounts::import))
+        .nest("/accounts/{account}", account);
+    Router::new()
+        .route(OPENAPI_PATH, get(openapi))
+        .nest("/api/v1", v1)
+        .fallback(nothing_there)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+}
+
+async fn openapi() -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, crate::openapi::text()).into_response()
+}
+
+async fn nothing_there() -> ApiError {
+    ApiError::not_found("no_such_route", "there is nothing at this path")
+        .hint("/api/openapi.json describes what there is")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong_method",
+        "this path knows other methods only",
+    )
+}
+
+impl State {
+    /// The account a path names: by its local name or its Jami ID.
+    pub(crate) fn account(&self, name: &str) -> Result<LocalId, ApiError> {
+        let local = LocalId::from_str(name).ok();
+        let jami = AccountId::from_str(name).ok();
+        self.node
+            .accounts()
+            .into_iter()
+            .find(|account| Some(account.account) == local || Some(account.jami_id) == jami)
+            .map(|account| account.account)
+            .ok_or_else(no_such_account)
+    }
+
+    /// Asks an account.
+    pub(crate) async fn ask(&self, account: LocalId, command: Command) -> Result<Reply, ApiError> {
+        self.node
+            .command(account, command)
+            .await
+            .map_err(Into::into)
+    }
+}
+
+fn no_such_account() -> ApiError {
+    ApiError::not_found("no_such_account", "there is no such account here")
+}
+
+/// The engine gave an answer of another kind, which it never does.
+pub(crate) fn unexpected<T>(_: T) -> ApiError {
+    tracing::error!("the engine gave an answer of another kind");
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the node gave an answer of another kind",
+    )
+}
+
+pub(crate) fn conversation_id(text: &str) -> Result<ConversationId, ApiError> {
+    text.parse()
+        .map_err(|_not_an_id| CommandError::NoSuchConversation.into())
+}
+
+pub(crate) fn message_id(text: &str) -> Result<CommitId, ApiError> {
+    text.parse()
+        .map_err(|_not_an_id| CommandError::NoSuchMessage.into())
+}
+
+/// A Jami ID in a path: what is none cannot be a contact.
+pub(crate) fn contact_id(text: &str) -> Result<AccountId, ApiError> {
+    text.parse()
+        .map_err(|_not_an_id| CommandError::NoSuchContact.into())
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let text = error.to_string();
+        match error {
+            CommandError::NoSuchAccount => no_such_account(),
+            CommandError::NoSuchConversation => Self::not_found("no_such_conversation", text),
+            CommandError::NoSuchRequest => Self::not_found("no_such_request", text),
+            CommandError::NoSuchMessage => Self::not_found("no_such_message", text),
+            CommandError::NoSuchContact => Self::not_found("no_such_contact", text),
+            CommandError::Oneself => Self::unprocessable("oneself", text),
+            CommandError::Blocked => Self::conflict("blocked", text),
+            CommandError::NotMember => Self::new(StatusCode::FORBIDDEN, "not_member", text),
+            CommandError::Invalid(_) => Self::unprocessable("invalid", text),
+            CommandError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+                .hint("try again in a moment"),
+            CommandError::Stopped => Self::stopping(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<NodeError> for ApiError {
+    fn from(error: NodeError) -> Self {
+        let text = error.to_string();
+        match error {
+            NodeError::NoSuchAccount => no_such_account(),
+            NodeError::Exists(_) => Self::conflict("account_exists", text),
+            NodeError::Archive(_) => Self::unprocessable("archive_refused", text),
+            NodeError::Stopped => Self::stopping(),
+            other => Self::internal(&other),
+        }
+    }
+}

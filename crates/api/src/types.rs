@@ -1,0 +1,510 @@
+//! The JSON of the API: what the bodies of requests and answers hold.
+//!
+//! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
+
+use std::collections::BTreeMap;
+
+use baraza_core::command as core;
+use baraza_core::event::{LocalId, Message, Presence, RegistrationState};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An account on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    /// Its name on this machine only: 16 hex digits.
+    #[schema(value_type = String, example = "d78438f0fb854c5a")]
+    pub account: LocalId,
+    /// Its Jami ID: what others add you by.
+    #[schema(value_type = String, example = "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5")]
+    pub jami_id: AccountId,
+    /// This device.
+    #[schema(value_type = String)]
+    pub device_id: DeviceId,
+    /// The name it shows.
+    pub display_name: String,
+    /// The name registered for it; empty if there is none.
+    pub registered_name: String,
+    /// `INITIALIZING`, `UNREGISTERED`, `TRYING`, `REGISTERED` or `ERROR_GENERIC`.
+    #[schema(value_type = String)]
+    pub state: RegistrationState,
+    /// Whether others can find this device now.
+    pub announced: bool,
+}
+
+impl From<core::Identity> for Account {
+    fn from(identity: core::Identity) -> Self {
+        Self {
+            account: identity.account,
+            jami_id: identity.jami_id,
+            device_id: identity.device_id,
+            display_name: identity.display_name,
+            registered_name: identity.registered_name,
+            state: identity.state,
+            announced: identity.announced,
+        }
+    }
+}
+
+/// Makes a new account.
+#[derive(Clone, Deserialize, Serialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// The name it shows.
+    #[serde(default)]
+    pub display_name: String,
+    /// Encrypts the account's archive; none if empty.
+    #[serde(default)]
+    pub password: String,
+}
+
+/// Brings an account here from an archive.
+#[derive(Clone, Deserialize, Serialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ImportAccount {
+    /// The archive, in base64.
+    pub archive: String,
+    /// The archive's password; none if empty.
+    #[serde(default)]
+    pub password: String,
+    /// The name it shows; the archive's if empty.
+    #[serde(default)]
+    pub display_name: String,
+}
+
+/// Asks for the archive of an account.
+#[derive(Clone, Deserialize, Serialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ExportAccount {
+    /// The account's password; none if empty.
+    #[serde(default)]
+    pub password: String,
+    /// Encrypts the exported archive; not encrypted if empty.
+    #[serde(default)]
+    pub new_password: String,
+}
+
+/// An exported archive.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+pub struct Exported {
+    /// The archive, in base64. Who has it (and its password) is the account: keep it safe.
+    pub archive: String,
+}
+
+macro_rules! secret_debug {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+secret_debug!(NewAccount, ImportAccount, ExportAccount, Exported);
+
+/// Changes an account.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeAccount {
+    /// The name it shows.
+    pub display_name: String,
+}
+
+/// How far the making of an account has come: lines of `application/x-ndjson`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// What is being done: `authority_key`, `account_key`, `device_key` (the three slow
+    /// ones) or `certificates`.
+    Step(String),
+    /// The account is made: the last line.
+    Account(Account),
+    /// It failed: the last line.
+    Error(crate::error::ErrorDetail),
+}
+
+/// A contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Contact {
+    /// Its Jami ID.
+    #[schema(value_type = String)]
+    pub id: AccountId,
+    /// When it was added.
+    #[schema(value_type = u64)]
+    pub added: UnixTime,
+    /// Whether it has accepted (or asked) us.
+    pub confirmed: bool,
+    /// Whether it is blocked: nothing of it arrives.
+    pub blocked: bool,
+    /// The one-to-one conversation.
+    #[schema(value_type = Option<String>)]
+    pub conversation: Option<ConversationId>,
+    /// `offline`, `available` (announced on the DHT) or `connected`.
+    #[schema(value_type = String)]
+    pub presence: Presence,
+}
+
+impl From<core::Contact> for Contact {
+    fn from(contact: core::Contact) -> Self {
+        Self {
+            id: contact.id,
+            added: contact.added,
+            confirmed: contact.confirmed,
+            blocked: contact.banned,
+            conversation: contact.conversation,
+            presence: contact.presence,
+        }
+    }
+}
+
+/// Adds a contact.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddContact {
+    /// Its Jami ID: 40 hex digits, with or without `jami:` before them.
+    pub id: String,
+    /// A note that goes with the request.
+    #[serde(default)]
+    pub message: String,
+    /// Whether it is asked, which a conversation needs. `true` if left out.
+    #[serde(default = "yes")]
+    pub ask: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A request of somebody to become a contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContactRequest {
+    /// The conversation offered; names the request.
+    #[schema(value_type = String)]
+    pub conversation: ConversationId,
+    /// Who asks.
+    #[schema(value_type = String)]
+    pub from: AccountId,
+    /// The name the asker gives: it proves nothing.
+    pub name: String,
+    /// When it came.
+    #[schema(value_type = u64)]
+    pub received: UnixTime,
+}
+
+impl From<core::Request> for ContactRequest {
+    fn from(request: core::Request) -> Self {
+        Self {
+            conversation: request.conversation,
+            from: request.from,
+            name: request.name,
+            received: request.received,
+        }
+    }
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Conversation {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: ConversationId,
+    /// 0: one-to-one.
+    pub mode: u8,
+    /// Everybody in it, oneself included.
+    #[schema(value_type = Vec<String>)]
+    pub members: Vec<AccountId>,
+    /// How many commits it has, messages and others.
+    pub length: u64,
+    /// The newest commit.
+    #[schema(value_type = Option<String>)]
+    pub last: Option<CommitId>,
+    /// The last message marked as read here.
+    #[schema(value_type = Option<String>)]
+    pub read: Option<CommitId>,
+}
+
+impl From<core::Conversation> for Conversation {
+    fn from(conversation: core::Conversation) -> Self {
+        Self {
+            id: conversation.id,
+            mode: conversation.mode,
+            members: conversation.members,
+            length: conversation.length,
+            last: conversation.last,
+            read: conversation.read,
+        }
+    }
+}
+
+/// A member of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// Its Jami ID.
+    #[schema(value_type = String)]
+    pub id: AccountId,
+    /// `admin`, `member`, `invited`, `banned` or `left`.
+    #[schema(value_type = String)]
+    pub role: core::Role,
+}
+
+impl From<core::Member> for Member {
+    fn from(member: core::Member) -> Self {
+        Self {
+            id: member.uri,
+            role: member.role,
+        }
+    }
+}
+
+/// A commit of a conversation: a text or something else that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// The commit.
+    #[schema(value_type = String)]
+    pub id: CommitId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub author: AccountId,
+    /// `text/plain`, `member`, `initial`, `merge` and others.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The author's date, in seconds since 1970.
+    pub timestamp: u64,
+    /// The text; empty where there is none.
+    pub body: String,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// The commit's parents.
+    #[schema(value_type = Vec<String>)]
+    pub parents: Vec<CommitId>,
+    /// The commit before it in the order of the conversation.
+    #[schema(value_type = Option<String>)]
+    pub linearized_parent: Option<CommitId>,
+    /// All else that the commit says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let mut fields = message.fields;
+        Self {
+            id: message.id,
+            author: message.author,
+            kind: message.kind,
+            timestamp: message.timestamp,
+            body: fields.remove("body").unwrap_or_default(),
+            reply_to: fields.remove("reply-to").filter(|id| !id.is_empty()),
+            parents: message.parents,
+            linearized_parent: message.linearized_parent,
+            fields,
+        }
+    }
+}
+
+/// A part of a conversation, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessagePage {
+    /// The messages, newest first.
+    pub messages: Vec<MessageView>,
+    /// For the page of older ones: give it as `before`. None if there are no older ones.
+    #[schema(value_type = Option<String>)]
+    pub older: Option<CommitId>,
+    /// For the page of newer ones: give it as `after`. None if this page has the newest.
+    #[schema(value_type = Option<String>)]
+    pub newer: Option<CommitId>,
+}
+
+/// Writes a text.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMessage {
+    /// The text.
+    pub body: String,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+}
+
+impl std::fmt::Debug for NewMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewMessage({} bytes)", self.body.len())
+    }
+}
+
+/// A message that was written: it is durable, and will be delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Written {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: CommitId,
+}
+
+/// A conversation that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Asked {
+    /// The conversation; the other comes into it by accepting.
+    #[schema(value_type = Option<String>)]
+    pub conversation: Option<ConversationId>,
+}
+
+/// Notes what was read.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    /// The last message read.
+    pub message: String,
+}
+
+/// How far a message has got to one device of another member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Delivery {
+    /// Whose device.
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// The device; none if none of the member's devices is known yet.
+    #[schema(value_type = Option<String>)]
+    pub device: Option<DeviceId>,
+    /// Whether it is known to have the message.
+    pub delivered: bool,
+    /// If not: what is being waited for.
+    pub reason: String,
+    /// If not: when it is tried again.
+    #[schema(value_type = Option<u64>)]
+    pub next_try: Option<UnixTime>,
+    /// If not: how often it was tried.
+    pub tries: u32,
+}
+
+impl From<core::Delivery> for Delivery {
+    fn from(delivery: core::Delivery) -> Self {
+        Self {
+            account: delivery.account,
+            device: delivery.device,
+            delivered: delivery.delivered,
+            reason: delivery.reason,
+            next_try: delivery.next_try,
+            tries: delivery.tries,
+        }
+    }
+}
+
+/// Why a message has not arrived everywhere, or that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryReport {
+    /// Whether every other member has it on one device at least.
+    pub arrived: bool,
+    /// One entry for each device of each other member.
+    pub devices: Vec<Delivery>,
+}
+
+impl From<Vec<core::Delivery>> for DeliveryReport {
+    fn from(devices: Vec<core::Delivery>) -> Self {
+        let mut members: BTreeMap<AccountId, bool> = BTreeMap::new();
+        for delivery in &devices {
+            *members.entry(delivery.account).or_default() |= delivery.delivered;
+        }
+        Self {
+            arrived: !members.is_empty() && members.values().all(|arrived| *arrived),
+            devices: devices.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What an account is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Diagnostics {
+    /// Devices connected now.
+    pub links: Vec<Link>,
+    /// Open channels by name.
+    pub channels: Vec<String>,
+    /// Fetches under way.
+    pub fetches: usize,
+    /// Conversations being cloned, or waiting for a device to clone from.
+    pub clones: usize,
+    /// Devices that are owed messages.
+    pub owed: usize,
+}
+
+/// A device that is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Link {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// Which.
+    #[schema(value_type = String)]
+    pub device: DeviceId,
+}
+
+impl From<core::Diagnostics> for Diagnostics {
+    fn from(diagnostics: core::Diagnostics) -> Self {
+        let links = diagnostics.links.into_iter();
+        Self {
+            links: links
+                .map(|(account, device)| Link { account, device })
+                .collect(),
+            channels: diagnostics.channels,
+            fetches: diagnostics.fetches,
+            clones: diagnostics.clones,
+            owed: diagnostics.owed,
+        }
+    }
+}
+
+/// How the node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The version of Baraza.
+    pub version: String,
+    /// The node's process.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Where the DHT listens.
+    pub dht_addresses: Vec<String>,
+    /// DHT nodes to begin with.
+    pub bootstrap: Vec<String>,
+    /// Cursor of the newest event.
+    pub cursor: u64,
+    /// Memory in use, in bytes.
+    pub memory: u64,
+    /// Requests to this API since the start.
+    pub api_requests: u64,
+    /// Of those, refused ones.
+    pub api_refused: u64,
+    /// Event streams open now.
+    pub api_streams: u64,
+    /// The accounts.
+    pub accounts: Vec<AccountStatus>,
+}
+
+/// How an account is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountStatus {
+    /// Which.
+    #[serde(flatten)]
+    pub account: Account,
+    /// What it is doing.
+    pub diagnostics: Diagnostics,
+    /// Requests that await an answer.
+    pub requests: usize,
+    /// Conversations.
+    pub conversations: usize,
+}
+
+/// Events after a cursor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventBatch {
+    /// Oldest first. Each has `cursor`, `time`, `event` (its type), `account` and what
+    /// belongs to the type. One of type `gap` says that events before its cursor are gone:
+    /// read the state anew.
+    #[schema(value_type = Vec<Object>)]
+    pub events: Vec<serde_json::Value>,
+    /// Give it as `since` the next time.
+    pub next: u64,
+    /// Whether there are more already.
+    pub more: bool,
+}
