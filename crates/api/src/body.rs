@@ -84,6 +84,11 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
 /// # Errors
 /// `bad_json` if it is no JSON, `bad_fields` if it is JSON of another shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // Without this, an array with the values of the fields would do.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let message = "the body must be a JSON object";
+        return Err(ApiError::bad_request("bad_fields", message));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let (code, message) = match error.classify() {
             serde_json::error::Category::Data => {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -109,7 +109,7 @@ impl Guard {
                 return Err(refused());
             }
         }
-        match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
             Some(b"cross-site" | b"same-site") => Err(refused()),
             _ => Ok(()),
         }
@@ -164,14 +164,13 @@ pub(crate) async fn guard(
     ] {
         headers
             .entry(name)
-            .or_insert(axum::http::HeaderValue::from_static(value));
+            .or_insert(HeaderValue::from_static(value));
     }
     Ok(response)
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use baraza_wire::Rng;
 
     use super::*;

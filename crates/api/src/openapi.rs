@@ -34,7 +34,7 @@ use crate::{error, types};
         error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
     )),
     security(("token" = [])),
-    modifiers(&Token),
+    modifiers(&Token, &Names),
 )]
 struct Description;
 
@@ -47,6 +47,28 @@ impl utoipa::Modify for Token {
             .components
             .get_or_insert_default()
             .add_security_scheme("token", scheme);
+    }
+}
+
+/// Operations have one name each in the whole description: `accounts_list`.
+struct Names;
+
+impl utoipa::Modify for Names {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for item in openapi.paths.paths.values_mut() {
+            let operations = [
+                &mut item.get,
+                &mut item.post,
+                &mut item.patch,
+                &mut item.delete,
+            ];
+            for operation in operations.into_iter().flatten() {
+                let tag = operation.tags.iter().flatten().next();
+                if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+                    operation.operation_id = Some(format!("{tag}_{name}"));
+                }
+            }
+        }
     }
 }
 

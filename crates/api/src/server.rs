@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State as Shared};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use baraza_core::Node;
 use baraza_wire::Rng;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Token, TokenError};
+use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::routes;
 
@@ -216,12 +218,34 @@ fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
 
 async fn count(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     state.counters.requests.fetch_add(1, Ordering::Relaxed);
-    let response = next.run(request).await;
+    let response = if head_len(&request) > MAX_HEAD {
+        ApiError::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            "the request's headers are too long",
+        )
+        .into_response()
+    } else {
+        next.run(request).await
+    };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         state.counters.refused.fetch_add(1, Ordering::Relaxed);
     }
     response
+}
+
+/// The length of path and headers. hyper's own limit is where it stops reading, but what
+/// one read brings may go beyond.
+fn head_len(request: &Request) -> usize {
+    let path = request.uri().path_and_query();
+    let headers = request.headers().iter();
+    headers
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .fold(
+            path.map_or(0, |path| path.as_str().len()),
+            usize::saturating_add,
+        )
 }
 
 async fn accept(

@@ -149,11 +149,8 @@ impl Reader<'_> {
         messages.truncate(limit);
         Ok(MessagePage {
             older: messages.last().filter(|_| more).map(|message| message.id),
-            newer: match before {
-                None => None,
-                // The newest of this page; the message named if there is nothing before it.
-                Some(before) => Some(messages.first().map_or(before, |message| message.id)),
-            },
+            // The newest of this page; the message named if there is nothing before it.
+            newer: before.map(|before| messages.first().map_or(before, |message| message.id)),
             messages: messages.into_iter().map(Into::into).collect(),
         })
     }

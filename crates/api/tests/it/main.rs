@@ -1,0 +1,6 @@
+//! The server as a client on the wire sees it.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod limits;
+mod support;

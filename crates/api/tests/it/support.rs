@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+
+use baraza_api::auth::Token;
+use baraza_api::{ApiConfig, ApiServer};
+use baraza_core::{Node, NodeConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) struct Server {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) node: Node,
+    pub(crate) api: ApiServer,
+    token: String,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::open(NodeConfig::new(dir.path())).await.unwrap();
+        let api = ApiServer::start(
+            node.clone(),
+            ApiConfig {
+                address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                hosts: Vec::new(),
+                data_dir: dir.path().to_owned(),
+            },
+        )
+        .await
+        .unwrap();
+        let token = Token::load(dir.path()).unwrap().secret().to_owned();
+        Self {
+            dir,
+            node,
+            api,
+            token,
+        }
+    }
+
+    /// Sends `request` with HOST and TOKEN filled in; gives the status and the whole answer.
+    pub(crate) async fn raw(&self, request: &str) -> (u16, String) {
+        let request = request
+            .replace("HOST", &self.api.address().to_string())
+            .replace("TOKEN", &self.token);
+        let mut stream = TcpStream::connect(self.api.address()).await.unwrap();
+        // The server may have answered and closed before all is sent.
+        let _refused = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.unwrap_or(0), answer)
+    }
+
+    /// A request with all that it needs.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (u16, serde_json::Value) {
+        let length = body.len();
+        let (status, answer) = self
+            .raw(&format!(
+                "{method} {path} HTTP/1.1\r\nhost: HOST\r\nauthorization: Bearer TOKEN\r\n\
+                 content-type: application/json\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n{body}"
+            ))
+            .await;
+        let body = answer.split_once("\r\n\r\n").map_or("", |parts| parts.1);
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+}
