@@ -16,7 +16,9 @@ use std::sync::Arc;
 use baraza_identity::PublicKey;
 use baraza_wire::Now;
 use bytes::Bytes;
-use rustls::{ClientConnection, Connection, NamedGroup, ProtocolVersion, ServerConnection};
+use rustls::{
+    ClientConnection, Connection, HandshakeKind, NamedGroup, ProtocolVersion, ServerConnection,
+};
 use thiserror::Error;
 
 use crate::mux::{Mux, Outgoing};
@@ -238,6 +240,12 @@ impl Session {
             .is_some_and(|group| group.name() == NamedGroup::X25519MLKEM768)
     }
 
+    /// Whether the handshake took one more round trip, because the client began with another
+    /// key exchange than the server wanted.
+    pub fn was_retried(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::FullWithHelloRetryRequest)
+    }
+
     /// What was agreed, for the log: version, cipher suite and key exchange.
     pub fn parameters(&self) -> String {
         let suite = self.connection.negotiated_cipher_suite();
@@ -349,3 +357,6 @@ fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = usize::from(u16::from_be_bytes([high, low])).saturating_add(header.len());
     bytes.split_at_checked(len)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,11 @@ impl TlsConfig {
         self.0.provider.signature_verification_algorithms
     }
 
+    #[cfg(test)]
+    pub(super) fn credentials(&self) -> Arc<SingleCertAndKey> {
+        self.0.credentials.clone()
+    }
+
     pub(super) fn server_name(&self) -> ServerName<'static> {
         self.0.server_name.clone()
     }

@@ -1,0 +1,9 @@
+//! Links and their parts from outside.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
+mod gnutls;
