@@ -14,6 +14,7 @@
 mod dht;
 mod identity;
 mod link;
+mod mux;
 mod swarm;
 mod wire;
 
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ice_text", link::ice_text),
     ("key", identity::key),
     ("msgpack", wire::msgpack),
+    ("mux", mux::mux),
     ("pack", swarm::pack),
     ("peer_request", link::peer_request),
     ("pktline", swarm::pktline),

@@ -245,7 +245,10 @@ fn small_messages_share_a_record_and_the_budget_holds() {
     client.write_from(&mut mux, usize::MAX).unwrap();
     assert_eq!(run(&mut client, &mut server), (Ok(()), Ok(())));
     let received = plaintext(&mut server);
-    assert_eq!(received.windows(3).filter(|three| three == b"sip").count(), 50);
+    assert_eq!(
+        received.windows(3).filter(|three| three == b"sip").count(),
+        50
+    );
     assert!(received.len() > 200_000);
 }
 

@@ -1,9 +1,5 @@
 //! Links and their parts from outside.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod gnutls;
