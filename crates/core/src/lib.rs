@@ -12,6 +12,7 @@
 pub mod command;
 pub mod event;
 pub mod node;
+pub mod protocol;
 
 pub use command::{Command, CommandError, Reply};
 pub use event::{Event, EventBody, LocalId, Message};
