@@ -10,9 +10,13 @@ pub mod announcement;
 pub mod crl;
 pub mod im_message;
 pub mod inbox;
+pub mod message;
+pub mod msg_channel;
+pub mod msgpack_stream;
 #[cfg(test)]
 mod tests_support;
 pub mod trust_request;
+pub mod vcard;
 
 use baraza_wire::msgpack::{Error, Kind, Reader};
 
