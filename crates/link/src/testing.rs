@@ -10,3 +10,8 @@ pub(crate) fn vector(name: &str) -> String {
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     baraza_wire::hex::decode(text).unwrap()
 }
+
+/// Some instant to begin with.
+pub(crate) fn start() -> std::time::Instant {
+    std::time::Instant::now()
+}
