@@ -10,8 +10,12 @@
     reason = "a test program: hosts and connections are numbered by itself"
 )]
 
+pub mod cluster;
+pub mod dht_host;
 pub mod net;
 pub mod queue;
+pub mod report;
+pub mod scenario;
 pub mod time;
 pub mod trace;
 pub mod world;

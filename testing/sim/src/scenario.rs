@@ -1,0 +1,94 @@
+//! The scenarios of `baraza-sim`.
+
+mod bootstrap;
+mod dht;
+mod listen;
+mod loss;
+mod partition;
+
+use std::time::Duration;
+
+use baraza_wire::Rng;
+
+use crate::net::Access;
+use crate::report::Report;
+
+/// How much of a scenario to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// All of it.
+    Full,
+    /// As little as shows that it works, for `make test`.
+    Smoke,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    /// How many seeds a full and a smoke run take.
+    pub seeds: (u64, u64),
+    /// Runs it.
+    pub run: fn(u64, Size) -> Report,
+}
+
+/// All scenarios, the longest first.
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "dht",
+        about: "1,000 DHT nodes with churn for an hour: gets, puts, listens, budgets",
+        seeds: (1, 1),
+        run: dht::run,
+    },
+    Scenario {
+        name: "loss",
+        about: "gets and puts in a DHT that loses 0 to 30 % of all packets",
+        seeds: (2, 1),
+        run: loss::run,
+    },
+    Scenario {
+        name: "listen",
+        about: "listeners see values come, change and go while nodes come and go",
+        seeds: (3, 1),
+        run: listen::run,
+    },
+    Scenario {
+        name: "partition",
+        about: "a DHT falls in two halves and heals",
+        seeds: (3, 1),
+        run: partition::run,
+    },
+    Scenario {
+        name: "bootstrap",
+        about: "a DHT grows from one node, loses it, and a late node waits for it",
+        seeds: (3, 1),
+        run: bootstrap::run,
+    },
+];
+
+/// The scenario of a name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+/// A line as people have them: 5 to 60 ms to the middle of the network, some jitter, half a
+/// percent of loss.
+fn home(rng: &mut Rng) -> Access {
+    let ms = |rng: &mut Rng, range| Duration::from_millis(rng.range(range));
+    Access {
+        latency: ms(rng, 5..60),
+        jitter: ms(rng, 0..15),
+        loss: 0.0025,
+        reorder: 0.002,
+        ..Access::default()
+    }
+}
+
+/// An exponentially distributed time with this mean.
+fn exponential(mean: Duration, rng: &mut Rng) -> Duration {
+    let unit = (rng.range(0..1 << 53) as f64 + 1.0) / (1_u64 << 53) as f64;
+    mean.mul_f64(-unit.ln())
+}
