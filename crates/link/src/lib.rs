@@ -7,6 +7,7 @@
 )]
 
 mod api;
+pub mod driver;
 pub mod framing;
 pub mod ice;
 pub mod mux;
