@@ -13,6 +13,7 @@ pub mod inbox;
 pub mod message;
 pub mod msg_channel;
 pub mod msgpack_stream;
+pub mod sip;
 #[cfg(test)]
 mod tests_support;
 pub mod trust_request;

@@ -2,6 +2,7 @@
 //! items as the bytes come.
 
 use baraza_wire::msgpack::{Error, Kind, Reader};
+use bytes::{Bytes, BytesMut};
 use thiserror::Error as ThisError;
 
 /// Why a stream cannot go on.
@@ -22,7 +23,7 @@ pub enum StreamError {
 #[derive(Debug, Clone)]
 pub struct MsgpackStream {
     max_len: usize,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     /// How much of the item at the front of `buffer` was looked at.
     scanned: usize,
     /// How many items are still open behind that, the whole one counted as one.
@@ -34,7 +35,7 @@ impl MsgpackStream {
     pub fn new(max_len: usize) -> Self {
         Self {
             max_len,
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
             scanned: 0,
             pending: 1,
         }
@@ -54,7 +55,7 @@ impl MsgpackStream {
     ///
     /// # Errors
     /// If the stream is to be closed.
-    pub fn next_item(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
+    pub fn next_item(&mut self) -> Result<Option<Bytes>, StreamError> {
         while self.pending > 0 {
             let rest = self.buffer.get(self.scanned..).unwrap_or_default();
             if rest.is_empty() {
@@ -72,14 +73,13 @@ impl MsgpackStream {
             }
             self.pending = self.pending.saturating_sub(1).saturating_add(children);
         }
-        let rest = self.buffer.split_off(self.scanned.min(self.buffer.len()));
-        let item = std::mem::replace(&mut self.buffer, rest);
+        let item = self.buffer.split_to(self.scanned.min(self.buffer.len()));
         self.scanned = 0;
         self.pending = 1;
-        Ok(Some(item))
+        Ok(Some(item.freeze()))
     }
 
-    fn wait(&self) -> Result<Option<Vec<u8>>, StreamError> {
+    fn wait(&self) -> Result<Option<Bytes>, StreamError> {
         if self.buffer.len() > self.max_len {
             return Err(StreamError::TooLong(self.max_len));
         }
@@ -108,7 +108,7 @@ mod tests {
         stream.push(bytes);
         let mut found = Vec::new();
         while let Some(item) = stream.next_item()? {
-            found.push(item);
+            found.push(item.to_vec());
         }
         Ok(found)
     }
