@@ -184,6 +184,39 @@ with tempfile.TemporaryDirectory() as where:
                     data=(git("rev-list", "--max-parents=0", "--all").split()[0] + b"\n"))
         seed("pack", small)
 
+# -- messages between devices
+
+for name in ("head-messages.txt", "head-group-messages.txt"):
+    for lines in re.findall(r"\[msg:.*\n +hex ([0-9a-f]+)", text(name)):
+        packed = bytes.fromhex(lines)
+        seed("msg_channel", packed)
+        at = packed.index(b"\xa1t")
+        mime = packed[at + 3:packed.index(b"\xa1c")]
+        body = re.sub(rb"^(\xd9.|\xda..|[\xa0-\xbf])", b"", packed[packed.index(b"\xa1c") + 2:-5],
+                      flags=re.DOTALL)
+        seed("device_message", mime + b"\n" + body)
+for block in text("swarm-messages.txt").split("\n----- ")[1:]:
+    head, _, body = block.split("\n", 1)[1].partition("\n\n")
+    length = int(head.rsplit("Content-Length:", 1)[1])
+    seed("sip", head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + (body + "\n\n").encode()[:length])
+    if mime := re.search(r"Content-Type: (.*)", head):
+        seed("device_message", mime[1].encode() + b"\n" + (body + "\n\n").encode()[:length])
+for path in VECTORS.glob("account-trustrequest/*.plain.msgpack"):
+    plain = path.read_bytes()
+    at = plain.index(b"\xa4data\xc4")
+    seed("account_value", plain[at + 7:at + 7 + plain[at + 6]])
+    card = plain.find(b"BEGIN:VCARD")
+    if card > 0:
+        seed("vcard", plain[card:plain.index(b"END:VCARD") + 9])
+for name in ("trustrequest_data", "im_value_data"):
+    seed("account_value", bytes.fromhex(crypto["opendht_2412"][name]))
+for path in VECTORS.glob("account-*/*.msgpack"):
+    seed("account_value", path.read_bytes())
+for card in ("BEGIN:VCARD\nVERSION:2.1\nFN:Alice\nEND:VCARD",
+             "BEGIN:VCARD\nVERSION:4.0\nFN:Bob\nPHOTO:data:image/jpeg;base64,/9j/4AAQ\nEND:VCARD",
+             "BEGIN:VCARD\r\nFN:Carol\r\nPHOTO;TYPE=PNG;ENCODING=b:iVBOR\r\n w0KGgo=\r\nEND:VCARD"):
+    seed("vcard", card.encode())
+
 # -- local API
 
 for body in ({"display_name": "Alice"}, {"display_name": "Ali\u0000ce", "password": "x" * 50},

@@ -11,6 +11,7 @@
     reason = "a panic is how a fuzz target says that it failed"
 )]
 
+mod core;
 mod dht;
 mod identity;
 mod link;
@@ -24,15 +25,18 @@ pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by name; the name is also that of its file and of its folder of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("account_value", core::account_value),
     ("archive", identity::archive),
     ("archive_json", identity::archive_json),
     ("certificate", identity::certificate),
     ("crl", identity::crl),
+    ("device_message", core::device_message),
     ("frame", link::frame),
     ("git_client", swarm::git_client),
     ("git_server", swarm::git_server),
     ("ice_text", link::ice_text),
     ("key", identity::key),
+    ("msg_channel", core::msg_channel),
     ("msgpack", wire::msgpack),
     ("mux", mux::mux),
     ("pack", swarm::pack),
@@ -40,8 +44,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pktline", swarm::pktline),
     ("query", dht::query),
     ("receipt", identity::receipt),
+    ("sip", core::sip),
     ("stun", link::stun),
     ("value", dht::value),
+    ("vcard", core::vcard),
 ];
 
 /// Runs the target of that name; true if it understood the bytes.

@@ -23,6 +23,8 @@ pub struct ImMessage {
 }
 
 const PLAIN: &str = "text/plain";
+/// No time that means anything is later.
+const FAR_FUTURE_SECS: u64 = 1 << 40;
 
 impl ImMessage {
     /// The acknowledgement of the message with this token. It goes into the receiver's own
@@ -61,7 +63,7 @@ impl ImMessage {
             token: token.ok_or(Error::Type("a message"))?,
             mime: if mime.is_empty() { PLAIN } else { mime }.to_owned(),
             body: body.ok_or(Error::Type("a message"))?.to_owned(),
-            date: UnixTime::from_secs(u64::try_from(date).unwrap_or_default()),
+            date: UnixTime::from_secs(u64::try_from(date).unwrap_or_default().min(FAR_FUTURE_SECS)),
         })
     }
 

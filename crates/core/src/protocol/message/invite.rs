@@ -23,6 +23,8 @@ pub struct Invite {
 }
 
 const MODE: &str = "mode";
+/// No time that means anything is later.
+const FAR_FUTURE_SECS: u64 = 1 << 40;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +64,11 @@ impl Invite {
         };
         let received = positive(wire.received_ms)
             .map(UnixTime::from_millis)
-            .or_else(|| positive(wire.received).map(UnixTime::from_secs));
+            .or_else(|| {
+                positive(wire.received)
+                    .filter(|secs| *secs < FAR_FUTURE_SECS)
+                    .map(UnixTime::from_secs)
+            });
         Some(Self {
             conversation: wire.conversation_id,
             metadata,

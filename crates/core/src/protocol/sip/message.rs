@@ -80,8 +80,11 @@ impl SipMessage {
                 let (_, value) = headers
                     .last_mut()
                     .ok_or(SipError::Malformed("first header line is indented"))?;
-                value.push(' ');
-                value.push_str(line.trim());
+                let more = line.trim();
+                if !value.is_empty() && !more.is_empty() {
+                    value.push(' ');
+                }
+                value.push_str(more);
                 continue;
             }
             let (name, value) = line

@@ -1,0 +1,91 @@
+//! `baraza-core`.
+
+use baraza_core::protocol::account_value::AccountValue;
+use baraza_core::protocol::im_message::ImMessage;
+use baraza_core::protocol::message::Message;
+use baraza_core::protocol::msg_channel::{ChannelMessage, MessageStream};
+use baraza_core::protocol::sip::{Addresses, MAX_HEAD, SipDecoder, SipSession};
+use baraza_core::protocol::trust_request::TrustRequest;
+use baraza_core::protocol::vcard::Profile;
+use baraza_dht::Value;
+use baraza_wire::AccountId;
+
+/// The content of values that accounts and devices leave on the DHT.
+pub(crate) fn account_value(data: &[u8]) -> bool {
+    let mut understood = false;
+    if let Ok(request) = TrustRequest::decode(data) {
+        let again = TrustRequest::decode(&request.encode());
+        assert_eq!(again, Ok(request), "a request reads back");
+        understood = true;
+    }
+    if let Ok(message) = ImMessage::decode(data) {
+        let again = ImMessage::decode(&message.encode());
+        assert_eq!(again, Ok(message), "a message reads back");
+        understood = true;
+    }
+    for value in [Ok(Value::new(0, data)), Value::from_packed(data)] {
+        let Ok(value) = value else { continue };
+        let account = value.owner_id().unwrap_or_default().into();
+        understood |= AccountValue::parse(account, &value).is_ok();
+    }
+    understood
+}
+
+/// A message between devices: its MIME type, a line end, its text.
+pub(crate) fn device_message(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let (mime, body) = text.split_once('\n').unwrap_or((&text, ""));
+    let Ok(message) = Message::parse(mime, body) else {
+        return false;
+    };
+    let again = Message::parse(message.mime(), &message.body());
+    assert_eq!(again.as_ref(), Ok(&message), "a message reads back");
+    !matches!(message, Message::Other { .. })
+}
+
+/// A `msg:` channel, whole and byte by byte.
+pub(crate) fn msg_channel(data: &[u8]) -> bool {
+    let whole = MessageStream::new().push(data);
+    let mut stream = MessageStream::new();
+    let pieces: Result<Vec<_>, _> = data.iter().map(|byte| stream.push(&[*byte])).collect();
+    let pieces = pieces.map(|messages| messages.concat());
+    assert_eq!(whole, pieces, "the pieces do not matter");
+    let Ok(messages) = whole else { return false };
+    let written: Vec<u8> = messages.iter().flat_map(ChannelMessage::encode).collect();
+    let again = MessageStream::new().push(&written);
+    assert_eq!(again.as_ref(), Ok(&messages), "messages read back");
+    !messages.is_empty()
+}
+
+/// A `sip` channel.
+pub(crate) fn sip(data: &[u8]) -> bool {
+    let (own, peer) = (AccountId::new([1; 20]), AccountId::new([2; 20]));
+    let mut session = SipSession::new(own, peer, "Bob", Addresses::default());
+    let events = session.receive(data);
+    let mut decoder = SipDecoder::new();
+    decoder.push(data);
+    while let Ok(Some(message)) = decoder.next_message() {
+        let written = message.write();
+        if written.len().saturating_sub(message.body.len()) > MAX_HEAD {
+            continue;
+        }
+        let mut again = SipDecoder::new();
+        again.push(&written);
+        assert_eq!(
+            again.next_message(),
+            Ok(Some(message)),
+            "a message reads back"
+        );
+    }
+    events.is_ok_and(|events| !events.is_empty())
+}
+
+/// A profile.
+pub(crate) fn vcard(data: &[u8]) -> bool {
+    let Ok(profile) = Profile::parse(data) else {
+        return false;
+    };
+    let again = Profile::parse(profile.write().as_bytes());
+    assert_eq!(again, Ok(profile), "a profile reads back");
+    true
+}
