@@ -145,7 +145,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_do_not_matter(texts: Vec<Vec<String>>, cut in 1usize..9) {
+        fn pieces_do_not_matter(
+            texts in prop::collection::vec(prop::collection::vec(".{0,40}", 0..20), 0..6),
+            cut in 1usize..9,
+        ) {
             let mut all = Vec::new();
             let mut expected = Vec::new();
             for list in &texts {
