@@ -8,6 +8,7 @@
 
 mod api;
 pub mod driver;
+mod engine;
 pub mod framing;
 pub mod ice;
 pub mod mux;
@@ -22,5 +23,6 @@ pub use api::{
     ChannelId, Command, ConnId, DownReason, Event, FailReason, ListenerId, MAX_NAME, Output,
     TcpCommand, TcpEvent,
 };
+pub use engine::{Config, Links};
 pub use mux::WRITE_WINDOW;
 pub use peer::Peer;

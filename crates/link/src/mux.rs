@@ -433,6 +433,11 @@ impl Mux {
         !self.control.is_empty() || !self.ready.is_empty()
     }
 
+    /// Bytes delivered by all channels and not used up yet.
+    pub fn unread(&self) -> usize {
+        self.unread
+    }
+
     /// The version the peer has told, if it has.
     pub fn peer_version(&self) -> Option<u64> {
         self.peer_version

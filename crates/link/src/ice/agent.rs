@@ -178,6 +178,11 @@ impl Agent {
         self.selected
     }
 
+    /// Whether this side nominates: final once a connection is selected.
+    pub fn is_controlling(&self) -> bool {
+        self.controlling
+    }
+
     /// Takes the description of the other side and starts.
     pub fn set_remote(&mut self, now: Instant, remote: Description) {
         if self.remote.is_some() {
