@@ -16,7 +16,7 @@ use crate::refusal::Rule;
 use crate::tree::{TreeError, Trees};
 
 /// Longest file with certificates (section 12.3).
-pub const MAX_CERTIFICATES: usize = 64 << 10;
+pub(crate) const MAX_CERTIFICATES: usize = 64 << 10;
 /// Certificates and identities held before they are forgotten.
 const MAX_HELD: usize = 4096;
 

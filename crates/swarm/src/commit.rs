@@ -1,11 +1,11 @@
 //! Commit objects, byte for byte as existing peers write them (docs/protocol/05-swarm.md
 //! sections 3.1 to 3.4).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use baraza_identity::PrivateKey;
 use baraza_identity::key::KeyError;
 use baraza_wire::{CommitId, DeviceId};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use gix::ObjectId;
 
 use crate::refusal::Rule;
@@ -229,9 +229,8 @@ fn clean_name(name: &str) -> String {
         }
         clean.push(letter);
     }
-    let crud = |letter: char| {
-        letter <= ' ' || matches!(letter, '.' | ',' | ':' | ';' | '"' | '\\' | '\'')
-    };
+    let crud =
+        |letter: char| letter <= ' ' || matches!(letter, '.' | ',' | ':' | ';' | '"' | '\\' | '\'');
     clean.trim_matches(crud).to_owned()
 }
 
@@ -304,10 +303,16 @@ mod tests {
         assert_eq!(replaced(DEVICE, &DEVICE.to_uppercase()), Rule::Author);
         assert_eq!(replaced(DEVICE, "a@b"), Rule::Author);
         assert_eq!(replaced("\n\n", "\nencoding UTF-8\n\n"), Rule::Format);
-        assert_eq!(replaced("\n\n", "\nsignature a\nsignature b\n\n"), Rule::Format);
+        assert_eq!(
+            replaced("\n\n", "\nsignature a\nsignature b\n\n"),
+            Rule::Format
+        );
         assert_eq!(replaced("\n\n", "\nsignature a\n b\n\n"), Rule::Format);
         let parent = format!("parent {}\n", CommitId::new([1; 20]));
-        assert_eq!(replaced("author", &(parent.repeat(3) + "author")), Rule::Format);
+        assert_eq!(
+            replaced("author", &(parent.repeat(3) + "author")),
+            Rule::Format
+        );
     }
 
     proptest::proptest! {

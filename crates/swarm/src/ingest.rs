@@ -81,7 +81,7 @@ pub fn ingest<R>(
     Ok(commits)
 }
 
-/// Makes the repository `directory` (bare) out of a first fetch, if all of its history
+/// Makes the repository `directory/.git` out of a first fetch, if all of its history
 /// passes `check`; the history must begin with `conversation`. It appears complete or not
 /// at all. Returns all commits, oldest first.
 ///
@@ -98,7 +98,7 @@ pub fn clone_into<R>(
         return Err(IngestError::Exists(directory.to_owned()));
     }
     let building = Building::new(directory)?;
-    let path = &building.path;
+    let path = &building.git_directory();
     create_layout(path)?;
     let empty = gix::odb::at(path.join("objects"), gix::hash::Kind::Sha1)?;
     let Fetched { pack, head, from } = fetched;
@@ -119,12 +119,12 @@ pub fn clone_into<R>(
 }
 
 /// A repository that is not there yet; removed again when dropped.
-struct Building {
+pub(crate) struct Building {
     path: PathBuf,
 }
 
 impl Building {
-    fn new(directory: &Path) -> io::Result<Self> {
+    pub(crate) fn new(directory: &Path) -> io::Result<Self> {
         let mut name = directory.file_name().unwrap_or_default().to_owned();
         name.push(".clone.tmp");
         let path = directory.with_file_name(name);
@@ -137,8 +137,13 @@ impl Building {
         Ok(Self { path })
     }
 
-    fn finish(self, directory: &Path) -> io::Result<()> {
-        sync_directory(&self.path)?;
+    /// Where git's files go.
+    pub(crate) fn git_directory(&self) -> PathBuf {
+        self.path.join(GIT)
+    }
+
+    pub(crate) fn finish(self, directory: &Path) -> io::Result<()> {
+        sync_directories(&self.path)?;
         fs::rename(&self.path, directory)?;
         if let Some(parent) = directory.parent().filter(|path| path.is_dir()) {
             sync_directory(parent)?;
@@ -154,12 +159,27 @@ impl Drop for Building {
     }
 }
 
-/// The files of an empty bare repository with the branch `main`.
+/// Where the repository is below a conversation's directory (section 2.1).
+pub(crate) const GIT: &str = ".git";
+
+/// Makes all names below a directory durable.
+fn sync_directories(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_directories(&entry.path())?;
+        }
+    }
+    sync_directory(path)
+}
+
+/// The files of an empty repository with the branch `main`. There is no work tree: nothing
+/// needs one.
 pub(crate) fn create_layout(git_directory: &Path) -> io::Result<()> {
     for directory in ["objects/info", "objects/pack", "refs/heads", "refs/remotes"] {
         fs::create_dir_all(git_directory.join(directory))?;
     }
-    let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+    let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n";
     write_file(&git_directory.join("config"), config.as_bytes())?;
     write_file(&git_directory.join("HEAD"), b"ref: refs/heads/main\n")
 }
@@ -179,7 +199,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(parent) = path.parent() else {
         return Err(io::Error::other("a file without a directory"));
     };
-    fs::create_dir_all(parent)?;
+    if !parent.is_dir() {
+        fs::create_dir_all(parent)?;
+        if let Some(above) = parent.parent() {
+            sync_directory(above)?;
+        }
+    }
     let mut file = tempfile::Builder::new()
         .prefix(".tmp-")
         .tempfile_in(parent)?;

@@ -10,18 +10,27 @@
     )
 )]
 
+mod certificates;
+pub mod commit;
 pub mod fetch;
+mod graph;
+mod history;
 pub mod ingest;
 pub mod json;
 pub mod maintain;
 pub mod members;
+mod merge;
 pub mod message;
+pub mod objects;
 pub mod pack;
 pub mod pktline;
 pub mod promote;
 pub mod refusal;
 pub mod repository;
+pub mod signature;
+pub mod tree;
 pub mod upload_pack;
+mod validate;
 pub mod verify;
 pub mod view;
 

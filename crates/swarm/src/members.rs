@@ -1,6 +1,14 @@
 //! Who belongs to a conversation (docs/protocol/05-swarm.md sections 2.3 and 6).
 
-use baraza_wire::AccountId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use baraza_wire::{AccountId, DeviceId};
+use gix::ObjectId;
+use gix::objs::Find;
+
+use crate::commit::lower_hex;
+use crate::tree::{TreeError, Trees};
+use crate::validate::Founding;
 
 /// What an account is in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,4 +45,51 @@ pub struct Member {
     pub uri: AccountId,
     /// What it is.
     pub role: Role,
+}
+
+/// Everybody in a tree.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) roles: BTreeMap<AccountId, Role>,
+    pub(crate) banned_devices: BTreeSet<DeviceId>,
+}
+
+impl Membership {
+    /// Reads who is what in the tree `root`. Whoever is banned is nothing else, and an
+    /// admin is not listed as a member too.
+    pub(crate) fn read(
+        trees: &Trees,
+        objects: &dyn Find,
+        root: ObjectId,
+        founding: &Founding,
+    ) -> Result<Self, TreeError> {
+        let mut membership = Self::default();
+        if founding.invited.is_some() {
+            let two = [Some(founding.creator), founding.invited];
+            let left = two.into_iter().flatten().map(|uri| (uri, Role::Left));
+            membership.roles.extend(left);
+        }
+        // Later ones count more.
+        for (path, end, role) in [
+            ("invited", "", Role::Invited),
+            ("members", ".crt", Role::Member),
+            ("admins", ".crt", Role::Admin),
+            ("banned/invited", "", Role::Banned),
+            ("banned/members", ".crt", Role::Banned),
+            ("banned/admins", ".crt", Role::Banned),
+        ] {
+            for (name, _) in trees.files_in(objects, root, path)? {
+                let uri = name
+                    .strip_suffix(end)
+                    .and_then(|uri| lower_hex(uri.as_bytes()));
+                membership.roles.extend(uri.map(|uri| (uri, role)));
+            }
+        }
+        for (name, _) in trees.files_in(objects, root, "banned/devices")? {
+            let device = name.strip_suffix(".crt");
+            let device = device.and_then(|device| lower_hex(device.as_bytes()));
+            membership.banned_devices.extend::<Option<DeviceId>>(device);
+        }
+        Ok(membership)
+    }
 }

@@ -1,5 +1,6 @@
 //! Objects that are not in the repository yet, and bringing them there durably.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -14,6 +15,11 @@ use crate::promote::{LOOSE_MAX, Quarantine, write_loose};
 /// New objects in front of those of a repository.
 pub struct NewObjects<'a> {
     below: &'a dyn Find,
+    new: RefCell<New>,
+}
+
+#[derive(Default)]
+struct New {
     objects: HashMap<ObjectId, (Kind, Vec<u8>)>,
     order: Vec<ObjectId>,
     collision: bool,
@@ -22,7 +28,7 @@ pub struct NewObjects<'a> {
 impl fmt::Debug for NewObjects<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewObjects")
-            .field("objects", &self.order.len())
+            .field("objects", &self.new.borrow().order.len())
             .finish_non_exhaustive()
     }
 }
@@ -32,21 +38,20 @@ impl<'a> NewObjects<'a> {
     pub fn new(below: &'a dyn Find) -> Self {
         Self {
             below,
-            objects: HashMap::new(),
-            order: Vec::new(),
-            collision: false,
+            new: RefCell::default(),
         }
     }
 
     /// Adds an object and returns its id. What it refers to must have been added before,
     /// so that a crash leaves nothing incomplete.
-    pub fn add(&mut self, kind: Kind, data: Vec<u8>) -> ObjectId {
+    pub fn add(&self, kind: Kind, data: Vec<u8>) -> ObjectId {
+        let mut new = self.new.borrow_mut();
         let Ok(id) = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, &data) else {
-            self.collision = true;
+            new.collision = true;
             return ObjectId::null(gix::hash::Kind::Sha1);
         };
-        if self.objects.insert(id, (kind, data)).is_none() {
-            self.order.push(id);
+        if new.objects.insert(id, (kind, data)).is_none() {
+            new.order.push(id);
         }
         id
     }
@@ -56,15 +61,19 @@ impl<'a> NewObjects<'a> {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn store(mut self, git_directory: &Path, known: &dyn Exists) -> Result<(), PackError> {
-        if self.collision {
+    pub fn store(self, git_directory: &Path, known: &dyn Exists) -> Result<(), PackError> {
+        let (mut order, collision) = {
+            let mut new = self.new.borrow_mut();
+            (std::mem::take(&mut new.order), new.collision)
+        };
+        if collision {
             return Err(PackError::Collision);
         }
-        let mut order = std::mem::take(&mut self.order);
         order.retain(|id| !known.exists(id));
         if order.len() <= LOOSE_MAX {
+            let new = self.new.borrow();
             let objects = order.iter().filter_map(|id| {
-                let (kind, data) = self.objects.get(id)?;
+                let (kind, data) = new.objects.get(id)?;
                 Some((*id, *kind, data.as_slice()))
             });
             return Ok(write_loose(git_directory, objects)?);
@@ -94,7 +103,8 @@ impl Find for NewObjects<'_> {
         id: &gix::oid,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Option<Data<'b>>, gix::Error> {
-        let Some((kind, data)) = self.objects.get(id) else {
+        let new = self.new.borrow();
+        let Some((kind, data)) = new.objects.get(id) else {
             return self.below.try_find(id, buffer);
         };
         buffer.clear();

@@ -4,19 +4,31 @@
 //! that a commit costs the same on top of ten messages and of a million. Whatever a method
 //! that writes reports as done is on stable storage.
 
+mod open;
+mod read;
+mod receive;
+mod write;
+
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use baraza_identity::DeviceIdentity;
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+use gix::ObjectId;
 
-use crate::ingest::Fetched;
-use crate::members::{Member, Role};
-use crate::message::{Fields, Message, Mode};
-use crate::pack::{PackError, PackLimits};
-use crate::refusal::Refused;
-use crate::view::View;
+use crate::commit::Broken;
+use crate::history::Order;
+use crate::ingest::IngestError;
+use crate::members::Membership;
+use crate::message::{Fields, Message};
+use crate::pack::PackError;
+use crate::refusal::{Refused, Rule};
+use crate::tree::TreeError;
+use crate::validate::{Caches, CheckError, Founding, ValidateError};
 
 /// Who writes a commit.
 #[derive(Debug, Clone, Copy)]
@@ -122,331 +134,88 @@ pub enum RepositoryError {
 }
 
 /// A conversation on disk.
-#[derive(Debug)]
 pub struct Repository {
     directory: PathBuf,
+    /// Where git's files are.
+    git: PathBuf,
     id: ConversationId,
-    mode: Mode,
+    founding: Founding,
     head: CommitId,
+    /// The tree of the head.
+    tree: ObjectId,
     remotes: BTreeMap<DeviceId, CommitId>,
+    objects: gix::odb::Handle,
+    caches: Caches,
+    /// The history as far as it was asked for.
+    order: RefCell<Order>,
+    /// The members according to a tree.
+    membership: RefCell<Option<(ObjectId, Arc<Membership>)>>,
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository")
+            .field("id", &self.id)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
 }
 
 type Result<T, E = RepositoryError> = std::result::Result<T, E>;
 
-fn later<T>() -> Result<T> {
-    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+impl From<PackError> for RepositoryError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Io(error) => Self::Io(error),
+            error => Self::Pack(error),
+        }
+    }
 }
 
-impl Repository {
-    /// Opens the conversation in `directory` (whose repository is `.git` below it) and
-    /// clears what an interrupted program left there. Does not read the history.
-    ///
-    /// # Errors
-    /// If there is none, or it cannot be read.
-    pub fn open(directory: &Path) -> Result<Self> {
-        let _ = directory;
-        later()
+impl From<TreeError> for RepositoryError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Pack(error) => error.into(),
+            TreeError::Illegal(id, _) => Self::Pack(PackError::Malformed(id)),
+        }
     }
+}
 
-    /// Creates a one-to-one conversation as `parent/<id>`: complete on disk, or not at all.
-    ///
-    /// # Errors
-    /// If the disk or the key fails.
-    pub fn create_one_to_one(
-        parent: &Path,
-        author: Author<'_>,
-        peer: AccountId,
-        now: UnixTime,
-    ) -> Result<Self> {
-        let _ = (parent, author, peer, now);
-        later()
+impl From<ValidateError> for RepositoryError {
+    fn from(error: ValidateError) -> Self {
+        match error {
+            ValidateError::Refused(refused) => refused.into(),
+            ValidateError::Pack(error) => error.into(),
+        }
     }
+}
 
-    /// Creates a group ([`Mode::InvitesOnly`] is what clients create) as `parent/<id>`.
-    ///
-    /// # Errors
-    /// If the disk or the key fails.
-    pub fn create_group(
-        parent: &Path,
-        author: Author<'_>,
-        mode: Mode,
-        now: UnixTime,
-    ) -> Result<Self> {
-        let _ = (parent, author, mode, now);
-        later()
+impl From<IngestError<ValidateError>> for RepositoryError {
+    fn from(error: IngestError<ValidateError>) -> Self {
+        match error {
+            IngestError::Pack(error) => error.into(),
+            IngestError::Refused(error) => error.into(),
+            IngestError::Exists(path) => Self::Exists(path),
+            IngestError::Io(error) => error.into(),
+        }
     }
+}
 
-    /// Makes the conversation `parent/<conversation>` out of a first fetch, if its history
-    /// is valid from the first commit to the last. Returns all commits too, oldest first.
-    ///
-    /// # Errors
-    /// If there is one already, or the fetch is refused; nothing is left behind then.
-    pub fn clone_into(
-        parent: &Path,
-        conversation: ConversationId,
-        fetched: Fetched,
-        limits: &PackLimits,
-    ) -> Result<(Self, Vec<CommitId>)> {
-        let _ = (parent, conversation, fetched, limits);
-        later()
+/// A check of one's own new commit that failed.
+fn own(commit: CommitId, error: CheckError) -> RepositoryError {
+    match error {
+        CheckError::Pack(error) => error.into(),
+        CheckError::Broken((Rule::Member | Rule::Device, _)) => {
+            RepositoryError::NotAllowed("the own account is no member")
+        }
+        CheckError::Broken((rule, text)) => Refused { commit, rule, text }.into(),
     }
+}
 
-    /// Where it is.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Which conversation this is: the id of its first commit.
-    pub fn id(&self) -> ConversationId {
-        self.id
-    }
-
-    /// What the conversation is for.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// The newest commit of the own branch.
-    pub fn head(&self) -> CommitId {
-        self.head
-    }
-
-    /// The last head fetched from a device.
-    pub fn remote_head(&self, device: &DeviceId) -> Option<CommitId> {
-        self.remotes.get(device).copied()
-    }
-
-    /// The last heads fetched, by device.
-    pub fn remote_heads(&self) -> impl Iterator<Item = (DeviceId, CommitId)> + '_ {
-        self.remotes.iter().map(|(device, head)| (*device, *head))
-    }
-
-    /// Whether this commit is here, and so valid.
-    pub fn contains(&self, id: &CommitId) -> bool {
-        let _ = id;
-        false
-    }
-
-    /// Calls `with` with what the git wire needs: heads and objects.
-    pub fn with_view<T>(&self, with: impl FnOnce(&View<'_>) -> T) -> Option<T> {
-        let _ = with;
-        None
-    }
-
-    /// Writes one commit on top of the head.
-    ///
-    /// # Errors
-    /// If the own account may not write it, or the disk or key fails.
-    pub fn commit(
-        &mut self,
-        author: Author<'_>,
-        message: &Message,
-        now: UnixTime,
-    ) -> Result<CommitId> {
-        let _ = (author, message, now);
-        later()
-    }
-
-    /// Writes many commits on top of the head, durable together: all of them, or none.
-    ///
-    /// # Errors
-    /// As [`Self::commit`], for the first that cannot be written; none is then.
-    pub fn commit_batch(
-        &mut self,
-        author: Author<'_>,
-        messages: &[Message],
-        now: UnixTime,
-    ) -> Result<Vec<CommitId>> {
-        let _ = (author, messages, now);
-        later()
-    }
-
-    /// Joins after a clone (section 4.4); `None` if the own account is a member already.
-    ///
-    /// # Errors
-    /// If the own account is not invited, or the disk or key fails.
-    pub fn join(&mut self, author: Author<'_>, now: UnixTime) -> Result<Option<CommitId>> {
-        let _ = (author, now);
-        later()
-    }
-
-    /// Adds a member (section 4.3); `None` if `uri` is a member or invited already and only
-    /// needs another invitation.
-    ///
-    /// # Errors
-    /// If it is banned or, in a one-to-one conversation, somebody else.
-    pub fn add_member(
-        &mut self,
-        author: Author<'_>,
-        uri: AccountId,
-        now: UnixTime,
-    ) -> Result<Option<CommitId>> {
-        let _ = (author, uri, now);
-        later()
-    }
-
-    /// Leaves (section 4.5).
-    ///
-    /// # Errors
-    /// If the own account is no member, or the disk or key fails.
-    pub fn leave(&mut self, author: Author<'_>, now: UnixTime) -> Result<CommitId> {
-        let _ = (author, now);
-        later()
-    }
-
-    /// Votes for banning an account, and bans it if that makes a majority (section 4.6).
-    ///
-    /// # Errors
-    /// If the own account is no admin, or there is nobody to ban.
-    pub fn ban(
-        &mut self,
-        author: Author<'_>,
-        uri: AccountId,
-        now: UnixTime,
-    ) -> Result<Vec<CommitId>> {
-        let _ = (author, uri, now);
-        later()
-    }
-
-    /// Votes for taking an account back, and does if that makes a majority (section 4.6).
-    ///
-    /// # Errors
-    /// If the own account is no admin, or the account is not banned.
-    pub fn unban(
-        &mut self,
-        author: Author<'_>,
-        uri: AccountId,
-        now: UnixTime,
-    ) -> Result<Vec<CommitId>> {
-        let _ = (author, uri, now);
-        later()
-    }
-
-    /// The file `profile.vcf`, if there is one.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn profile(&self) -> Result<Option<Vec<u8>>> {
-        later()
-    }
-
-    /// Replaces `profile.vcf` (section 4.7).
-    ///
-    /// # Errors
-    /// If the own account is no admin, or the disk or key fails.
-    pub fn update_profile(
-        &mut self,
-        author: Author<'_>,
-        vcard: &[u8],
-        now: UnixTime,
-    ) -> Result<CommitId> {
-        let _ = (author, vcard, now);
-        later()
-    }
-
-    /// Takes a fetch in: everything it brought is validated, stored, and remembered as the
-    /// head of that device. Returns the new commits, oldest first. The own branch does not
-    /// move: [`Self::merge`] does that.
-    ///
-    /// # Errors
-    /// If anything in it is refused; nothing of it is taken then.
-    pub fn ingest_fetch(&mut self, fetched: Fetched, limits: &PackLimits) -> Result<Vec<CommitId>> {
-        let _ = (fetched, limits);
-        later()
-    }
-
-    /// Joins another head that is here into the own branch (section 5.11).
-    ///
-    /// # Errors
-    /// If it is not here, or the disk or key fails.
-    pub fn merge(
-        &mut self,
-        author: Author<'_>,
-        remote: CommitId,
-        now: UnixTime,
-    ) -> Result<MergeOutcome> {
-        let _ = (author, remote, now);
-        later()
-    }
-
-    /// Heads of other devices that are not part of the own branch, by reading the newest
-    /// commits: what an interrupted program fetched but did not merge.
-    ///
-    /// # Errors
-    /// If a commit cannot be read.
-    pub fn unmerged_heads(&self) -> Result<Vec<CommitId>> {
-        later()
-    }
-
-    /// At most `count` entries of the history, newest first, beginning with `from`, or with
-    /// the head (docs/protocol/06-messages-files.md section 10.2). Pages that follow each
-    /// other cost the same each.
-    ///
-    /// # Errors
-    /// If `from` is not here, or a commit cannot be read.
-    pub fn history(&self, from: Option<&CommitId>, count: usize) -> Result<Vec<Entry>> {
-        let _ = (from, count);
-        later()
-    }
-
-    /// One commit.
-    ///
-    /// # Errors
-    /// If it is not here or cannot be read.
-    pub fn commit_info(&self, id: &CommitId) -> Result<CommitInfo> {
-        let _ = id;
-        later()
-    }
-
-    /// All accounts that are or were part of it, by role.
-    ///
-    /// # Errors
-    /// If the tree cannot be read.
-    pub fn members(&self) -> Result<Vec<Member>> {
-        later()
-    }
-
-    /// What an account is in this conversation; `None` for strangers.
-    ///
-    /// # Errors
-    /// If the tree cannot be read.
-    pub fn role(&self, account: &AccountId) -> Result<Option<Role>> {
-        let _ = account;
-        later()
-    }
-
-    /// Whether an account may fetch from here: admins, members, invited, and the two of a
-    /// one-to-one conversation unless banned (section 6).
-    ///
-    /// # Errors
-    /// If the tree cannot be read.
-    pub fn is_authorised(&self, account: &AccountId) -> Result<bool> {
-        let _ = account;
-        later()
-    }
-
-    /// Whether a device is banned by itself (section 6).
-    ///
-    /// # Errors
-    /// If the tree cannot be read.
-    pub fn is_banned_device(&self, device: &DeviceId) -> Result<bool> {
-        let _ = device;
-        later()
-    }
-
-    /// The devices that wrote here, with the accounts that certified them.
-    ///
-    /// # Errors
-    /// If the tree cannot be read.
-    pub fn devices(&self) -> Result<Vec<(DeviceId, AccountId)>> {
-        later()
-    }
-
-    /// Collects loose objects and small packs when there are many.
-    ///
-    /// # Errors
-    /// If an object cannot be read or the disk fails; nothing is lost.
-    pub fn maintain(&mut self) -> Result<()> {
-        later()
+/// A conversation that was validated but breaks a rule now: it was damaged.
+fn damaged(path: &Path, (rule, text): Broken) -> RepositoryError {
+    RepositoryError::Unusable {
+        path: path.to_owned(),
+        why: format!("{rule}: {text}"),
     }
 }

@@ -283,7 +283,7 @@ impl Trees {
             .collect())
     }
 
-    /// The files that differ, by path, without guessing renames. Looks only into
+    /// The files that differ, in the order of their paths, without guessing renames. Looks only into
     /// directories that differ, and so checks rule G8 for all that is new.
     ///
     /// # Errors
@@ -298,6 +298,7 @@ impl Trees {
         if old != new {
             self.differ(objects, old, new, "", 1, &mut changes)?;
         }
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(changes)
     }
 
@@ -338,10 +339,7 @@ impl Trees {
             } else {
                 format!("{prefix}/{name}")
             };
-            let directories = (
-                was.and_then(Node::directory),
-                is.and_then(Node::directory),
-            );
+            let directories = (was.and_then(Node::directory), is.and_then(Node::directory));
             if directories != (None, None) {
                 let below = depth.saturating_add(1);
                 self.differ(objects, directories.0, directories.1, &path, below, changes)?;
@@ -368,7 +366,7 @@ impl Trees {
     /// If a directory cannot be read.
     pub fn edit(
         &self,
-        out: &mut NewObjects<'_>,
+        out: &NewObjects<'_>,
         root: Option<ObjectId>,
         changes: &BTreeMap<String, Option<ObjectId>>,
     ) -> Result<ObjectId, TreeError> {
@@ -382,7 +380,7 @@ impl Trees {
 
     fn edit_directory(
         &self,
-        out: &mut NewObjects<'_>,
+        out: &NewObjects<'_>,
         id: Option<ObjectId>,
         changes: &[(&str, Option<ObjectId>)],
     ) -> Result<Option<ObjectId>, TreeError> {
@@ -454,7 +452,7 @@ mod tests {
         assert!(Directory::parse(b"").unwrap().is_empty());
     }
 
-    fn tree(trees: &Trees, out: &mut NewObjects<'_>, files: &[(&str, u8)]) -> ObjectId {
+    fn tree(trees: &Trees, out: &NewObjects<'_>, files: &[(&str, u8)]) -> ObjectId {
         let changes = files
             .iter()
             .map(|(path, byte)| ((*path).to_owned(), Some(id(*byte))))
@@ -466,8 +464,12 @@ mod tests {
     fn edits_and_differences_fit_each_other() {
         let trees = Trees::default();
         let never = gix::objs::find::Never;
-        let mut out = NewObjects::new(&never);
-        let old = tree(&trees, &mut out, &[("a/x", 1), ("a/y", 2), ("b/c/d", 3), ("e", 4)]);
+        let out = NewObjects::new(&never);
+        let old = tree(
+            &trees,
+            &out,
+            &[("a/x", 1), ("a/y", 2), ("b/c/d", 3), ("e", 4)],
+        );
         let changes: BTreeMap<String, Option<ObjectId>> = [
             ("a/x".to_owned(), None),
             ("b/c/d".to_owned(), None),
@@ -475,7 +477,7 @@ mod tests {
             ("e".to_owned(), Some(id(6))),
         ]
         .into();
-        let new = trees.edit(&mut out, Some(old), &changes).unwrap();
+        let new = trees.edit(&out, Some(old), &changes).unwrap();
         let found = trees.diff(&out, Some(old), Some(new)).unwrap();
         let expected = [
             ("a/x", Some(1), None),
@@ -503,10 +505,10 @@ mod tests {
     fn deep_trees_are_refused() {
         let trees = Trees::default();
         let never = gix::objs::find::Never;
-        let mut out = NewObjects::new(&never);
-        let fine = tree(&trees, &mut out, &[("1/2/3/4/5", 1)]);
+        let out = NewObjects::new(&never);
+        let fine = tree(&trees, &out, &[("1/2/3/4/5", 1)]);
         assert_eq!(trees.diff(&out, None, Some(fine)).unwrap().len(), 1);
-        let deep = tree(&trees, &mut out, &[("1/2/3/4/5/6", 1)]);
+        let deep = tree(&trees, &out, &[("1/2/3/4/5/6", 1)]);
         assert!(matches!(
             trees.diff(&out, None, Some(deep)),
             Err(TreeError::Illegal(..))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use baraza_wire::{CommitId, ConversationId};
 
-use crate::repository::RepositoryError;
+use crate::repository::{Repository, RepositoryError};
 
 /// What was found in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,11 @@ pub struct Report {
 }
 
 /// Checks every commit that the head of the conversation in `directory` leads to, as if it
-/// were being cloned.
+/// were being cloned. Changes nothing.
 ///
 /// # Errors
 /// [`RepositoryError::Refused`] with the first commit that breaks a rule, or whatever
 /// else is wrong with the repository.
 pub fn verify(directory: &Path) -> Result<Report, RepositoryError> {
-    let _ = directory;
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
+    Repository::load(directory)?.verify()
 }

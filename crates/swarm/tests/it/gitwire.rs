@@ -7,5 +7,5 @@ mod loopback;
 mod measure;
 mod packs;
 mod promote;
-mod support;
+pub(crate) mod support;
 mod wire;

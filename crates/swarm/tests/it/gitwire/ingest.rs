@@ -169,9 +169,13 @@ fn a_history_fetched_step_by_step_is_equal() {
         disk.head = Some(*id);
         let got = fetched(&local, &disk);
         let objects = &local.repository.objects;
-        let new = ingest::<Infallible>(&copy, objects, got, &limits, |objects, known| {
-            Ok(walk(objects, *id, known))
-        })
+        let new = ingest::<Infallible>(
+            &copy.join(".git"),
+            objects,
+            got,
+            &limits,
+            |objects, known| Ok(walk(objects, *id, known)),
+        )
         .unwrap();
         assert!(!new.is_empty() && new.iter().all(|id| seen.insert(*id)));
         assert_eq!(
@@ -197,9 +201,13 @@ fn a_history_fetched_step_by_step_is_equal() {
         head: ids[0],
         from: DEVICE,
     };
-    let new = ingest::<Infallible>(&copy, &local.repository.objects, known, &limits, |_, _| {
-        panic!("not asked")
-    })
+    let new = ingest::<Infallible>(
+        &copy.join(".git"),
+        &local.repository.objects,
+        known,
+        &limits,
+        |_, _| panic!("not asked"),
+    )
     .unwrap();
     assert!(new.is_empty());
 }

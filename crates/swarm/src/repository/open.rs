@@ -1,0 +1,313 @@
+//! Making and opening conversations.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+use gix::objs::{FindHeader, Kind};
+
+use super::write::{Change, Content};
+use super::{Author, Repository, RepositoryError, Result, damaged, own};
+use crate::certificates::IdentityError;
+use crate::commit::{Draft, Parsed, lower_hex};
+use crate::ingest::{Building, GIT, create_layout, write_reference};
+use crate::maintain::{MaintainLimits, maintain};
+use crate::message::{Message, Mode};
+use crate::objects::NewObjects;
+use crate::pack::{PackError, expect};
+use crate::promote::remove_stale_quarantine;
+use crate::upload_pack::object_id;
+use crate::validate::{Caches, Checker, Founding};
+
+/// The own branch.
+pub(super) const MAIN: &str = "refs/heads/main";
+/// Where the references of other devices are.
+const REMOTES: &str = "refs/remotes";
+/// What an interrupted git leaves and then stumbles over (section 2.1).
+const LOCKS: [&str; 4] = [
+    "HEAD.lock",
+    "index.lock",
+    "packed-refs.lock",
+    "refs/heads/main.lock",
+];
+/// Seconds by which the first commit may be late so that its id is new: two groups made
+/// in one second by one account would be the same.
+const MAX_BUMP: u64 = 60;
+
+impl Repository {
+    /// Opens the conversation in `directory` (whose repository is `.git` below it) and
+    /// clears what an interrupted program left there. Does not read the history.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let git = directory.join(GIT);
+        if !git.is_dir() {
+            return Err(unusable(directory, "there is no repository"));
+        }
+        for lock in LOCKS {
+            match fs::remove_file(git.join(lock)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        remove_stale_quarantine(&git)?;
+        Self::load(directory)
+    }
+
+    /// Opens without changing anything.
+    pub(crate) fn load(directory: &Path) -> Result<Self> {
+        let git = directory.join(GIT);
+        let Some(head) = read_reference(&git, MAIN)? else {
+            return Err(unusable(directory, "there is no branch main"));
+        };
+        let objects = open_objects(&git)?;
+        let caches = Caches::default();
+        let tree = caches.facts.get(&objects, &head)?.tree;
+        let id = conversation(directory, &objects, &caches, head)?;
+        let founding = founding(directory, &objects, &caches, id)?;
+        let mut repository = Self {
+            directory: directory.to_owned(),
+            git,
+            id,
+            founding,
+            head,
+            tree,
+            remotes: std::collections::BTreeMap::new(),
+            objects,
+            caches,
+            order: std::cell::RefCell::default(),
+            membership: std::cell::RefCell::default(),
+        };
+        for (device, head) in read_remotes(&repository.git)? {
+            if repository.contains(&head) {
+                repository.remotes.insert(device, head);
+            }
+        }
+        Ok(repository)
+    }
+
+    /// Creates a one-to-one conversation as `parent/<id>`: complete on disk, or not at all.
+    ///
+    /// # Errors
+    /// If the disk or the key fails.
+    pub fn create_one_to_one(
+        parent: &Path,
+        author: Author<'_>,
+        peer: AccountId,
+        now: UnixTime,
+    ) -> Result<Self> {
+        let message = Message::Initial {
+            mode: Mode::OneToOne,
+            invited: Some(peer),
+            parent: None,
+            mime_type: None,
+        };
+        Self::create(parent, author, &message, now)
+    }
+
+    /// Creates a group ([`Mode::InvitesOnly`] is what clients create) as `parent/<id>`.
+    ///
+    /// # Errors
+    /// If the disk or the key fails.
+    pub fn create_group(
+        parent: &Path,
+        author: Author<'_>,
+        mode: Mode,
+        now: UnixTime,
+    ) -> Result<Self> {
+        if mode == Mode::OneToOne {
+            return Err(RepositoryError::NotAllowed("a group is not for two"));
+        }
+        let message = Message::Initial {
+            mode,
+            invited: None,
+            parent: None,
+            mime_type: None,
+        };
+        Self::create(parent, author, &message, now)
+    }
+
+    fn create(parent: &Path, author: Author<'_>, message: &Message, now: UnixTime) -> Result<Self> {
+        let mut time = now.secs();
+        let last = time.saturating_add(MAX_BUMP);
+        loop {
+            match Self::create_at(parent, author, message, time) {
+                Err(RepositoryError::Exists(_)) if time < last => time = time.saturating_add(1),
+                result => return result,
+            }
+        }
+    }
+
+    fn create_at(parent: &Path, author: Author<'_>, message: &Message, time: u64) -> Result<Self> {
+        let identity = author.identity;
+        let account = identity.account_id();
+        let never = gix::objs::find::Never;
+        let new = NewObjects::new(&never);
+        let caches = Caches::default();
+        let mut changes = vec![
+            Change::set(format!("admins/{account}.crt"), account_pem(author)),
+            Change::set(
+                format!("devices/{}.crt", identity.device_id()),
+                identity.chain().leaf().to_pem().into_bytes(),
+            ),
+        ];
+        if let Message::Initial {
+            invited: Some(peer),
+            ..
+        } = message
+        {
+            changes.push(Change::set(format!("invited/{peer}"), Vec::new()));
+        }
+        let tree = Content::apply(&changes, &caches.trees, &new, None)?;
+        let text = message.to_json();
+        let draft = Draft {
+            tree,
+            parents: &[],
+            name: author.name,
+            device: identity.device_id(),
+            time,
+            message: text.as_bytes(),
+        };
+        let object = draft.sign(identity.key())?;
+        let commit = new.add(Kind::Commit, object.clone());
+        let id = CommitId::from_slice(commit.as_bytes()).ok_or(PackError::Collision)?;
+        let parsed = Parsed::new(&object).map_err(|broken| damaged(parent, broken))?;
+        Checker::new(&new, &caches, ConversationId::from(id), None)
+            .check(&id, &parsed)
+            .map_err(|error| own(id, error))?;
+        let directory = parent.join(id.to_hex());
+        if directory.exists() {
+            return Err(RepositoryError::Exists(directory));
+        }
+        let building = Building::new(&directory)?;
+        let git = building.git_directory();
+        create_layout(&git)?;
+        new.store(&git, &never)?;
+        write_reference(&git, MAIN, &id)?;
+        building.finish(&directory)?;
+        Self::load(&directory)
+    }
+
+    /// Collects loose objects and small packs when there are many. Worth a call now and
+    /// then; nothing else may have the conversation open.
+    ///
+    /// # Errors
+    /// If an object cannot be read or the disk fails; nothing is lost.
+    pub fn maintain(&mut self) -> Result<()> {
+        maintain(&self.git, &MaintainLimits::default())?;
+        self.objects = open_objects(&self.git)?;
+        Ok(())
+    }
+}
+
+fn unusable(directory: &Path, why: &str) -> RepositoryError {
+    RepositoryError::Unusable {
+        path: directory.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+fn open_objects(git: &Path) -> Result<gix::odb::Handle> {
+    Ok(gix::odb::at(git.join("objects"), gix::hash::Kind::Sha1)?)
+}
+
+/// Account certificate and issuers, as `admins/` and `members/` hold them.
+pub(super) fn account_pem(author: Author<'_>) -> Vec<u8> {
+    let chain = author.identity.chain().account_chain();
+    chain.map(|chain| chain.to_pem()).unwrap_or_default().into()
+}
+
+/// A reference, loose or packed.
+fn read_reference(git: &Path, name: &str) -> Result<Option<CommitId>> {
+    match fs::read(git.join(name)) {
+        Ok(text) => Ok(lower_hex(text.trim_ascii())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let packed = fs::read_to_string(git.join("packed-refs")).unwrap_or_default();
+            Ok(packed.lines().find_map(|line| {
+                let (id, packed) = line.split_once(' ')?;
+                (packed == name).then(|| lower_hex(id.as_bytes()))?
+            }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The heads of other devices.
+fn read_remotes(git: &Path) -> Result<Vec<(DeviceId, CommitId)>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(git.join(REMOTES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(device) = lower_hex::<DeviceId>(name.as_encoded_bytes()) else {
+            continue;
+        };
+        if let Some(head) = read_reference(git, &format!("{REMOTES}/{device}/main"))? {
+            found.push((device, head));
+        }
+    }
+    Ok(found)
+}
+
+/// The first commit: what the directory is named after, or else at the end of the history.
+fn conversation(
+    directory: &Path,
+    objects: &gix::odb::Handle,
+    caches: &Caches,
+    head: CommitId,
+) -> Result<ConversationId> {
+    let named = directory
+        .file_name()
+        .and_then(|name| lower_hex::<ConversationId>(name.as_encoded_bytes()));
+    if let Some(id) = named
+        && is_commit(objects, &id.into())
+    {
+        return Ok(id);
+    }
+    let mut id = head;
+    loop {
+        match caches.facts.get(objects, &id)?.parents.first() {
+            Some(parent) => id = *parent,
+            None => return Ok(id.into()),
+        }
+    }
+}
+
+fn founding(
+    directory: &Path,
+    objects: &gix::odb::Handle,
+    caches: &Caches,
+    id: ConversationId,
+) -> Result<Founding> {
+    let id = CommitId::from(id);
+    let mut buffer = Vec::new();
+    let data = expect(objects, &object_id(&id), Kind::Commit, &mut buffer)?.data;
+    let parsed = Parsed::new(data).map_err(|broken| damaged(directory, broken))?;
+    let Ok((Message::Initial { mode, invited, .. }, _)) = Message::parse(parsed.message) else {
+        return Err(unusable(directory, "the first commit founds nothing"));
+    };
+    let creator = caches
+        .certificates
+        .identify(objects, &caches.trees, parsed.tree, parsed.device)
+        .map_err(|error| match error {
+            IdentityError::Broken(broken) => damaged(directory, broken),
+            IdentityError::Tree(error) => error.into(),
+        })?
+        .account;
+    Ok(Founding {
+        mode,
+        creator,
+        invited: invited.filter(|_| mode == Mode::OneToOne),
+    })
+}
+
+pub(super) fn is_commit(objects: &gix::odb::Handle, id: &CommitId) -> bool {
+    matches!(
+        objects.try_header(&object_id(id)),
+        Ok(Some(header)) if header.kind == Kind::Commit
+    )
+}
