@@ -1,0 +1,355 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::error::EXIT_CODES;
+
+/// Where nodes begin if nothing else is said: the network of today's Jami.
+pub(crate) const PUBLIC_BOOTSTRAP: &str = "bootstrap.jami.net:4222";
+/// Where the API listens if nothing else is said and the port is free.
+pub(crate) const DEFAULT_API: &str = "127.0.0.1:8222";
+
+/// Talk with no server that owns you.
+///
+/// Without a command, runs the node. Keep it running; in another terminal, make an account
+/// (`baraza account create`), add somebody (`baraza contact add`) and talk (`baraza chat`).
+#[derive(Debug, Parser)]
+#[command(name = "baraza", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+}
+
+/// What all commands take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Where the node keeps everything [default: $XDG_DATA_HOME/baraza]
+    #[arg(
+        long,
+        global = true,
+        env = "BARAZA_DATA_DIR",
+        value_name = "DIR",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON: one object or array, or one object a line
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// Which account: its Jami ID or local name, or the beginning of one, if there are several
+    #[arg(
+        long,
+        global = true,
+        env = "BARAZA_ACCOUNT",
+        value_name = "ID",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) account: Option<String>,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Run the node
+    Run(RunOptions),
+    /// Make, show, move and remove accounts
+    Account {
+        #[command(subcommand)]
+        action: AccountAction,
+    },
+    /// Add, show, remove and block people
+    Contact {
+        #[command(subcommand)]
+        action: ContactAction,
+    },
+    /// Answer people who ask to become a contact
+    Request {
+        #[command(subcommand)]
+        action: RequestAction,
+    },
+    /// Talk: type a line to send it; what others write is shown as it comes
+    Chat {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// How much of what was said before to show
+        #[arg(short = 'n', long, default_value_t = 10, value_name = "COUNT")]
+        lines: usize,
+    },
+    /// Send a text; it is delivered when the other can be reached
+    Send {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The text; read from the standard input if left out or "-"
+        text: Option<String>,
+        /// The message this answers
+        #[arg(long, value_name = "MESSAGE")]
+        reply_to: Option<String>,
+        /// Wait until it has arrived, at most so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+    },
+    /// Show what was said, oldest first
+    History {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// How many messages at most
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]
+        lines: usize,
+        /// Those before this message
+        #[arg(long, value_name = "MESSAGE", conflicts_with = "after")]
+        before: Option<String>,
+        /// Those after this message
+        #[arg(long, value_name = "MESSAGE")]
+        after: Option<String>,
+        /// Show commits that are no texts, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show what happens, as it happens, until interrupted
+    Watch {
+        /// Begin after this cursor, which every event has
+        #[arg(long, value_name = "CURSOR")]
+        since: Option<u64>,
+        /// Only these types, separated by commas
+        #[arg(long, value_name = "TYPES")]
+        types: Option<String>,
+        /// End after so many events
+        #[arg(short = 'n', long, value_name = "COUNT")]
+        count: Option<usize>,
+    },
+    /// Show how the node, its accounts and its connections are
+    Status,
+    /// Tell why a message has not arrived everywhere, or that it has
+    Why {
+        /// The message; the newest of each conversation if left out
+        message: Option<String>,
+        /// Its contact or conversation, if you know: saves a search
+        #[arg(long = "in", value_name = "WHO")]
+        within: Option<String>,
+    },
+    /// Look at conversations
+    Conversation {
+        #[command(subcommand)]
+        action: ConversationAction,
+    },
+    /// Print what makes your shell complete the arguments of baraza
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+impl Action {
+    /// What is done if nothing is said.
+    pub(crate) fn default_run() -> Self {
+        Self::Run(RunOptions::default())
+    }
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// How the node runs.
+#[derive(Debug, Clone, clap::Args, Default)]
+pub(crate) struct RunOptions {
+    /// DHT node to begin with; may be given several times
+    #[arg(long, value_name = "HOST:PORT", default_value = PUBLIC_BOOTSTRAP)]
+    pub(crate) bootstrap: Vec<String>,
+    /// Begin with no DHT node: others find this one, or nobody does
+    #[arg(long, conflicts_with = "bootstrap")]
+    pub(crate) no_bootstrap: bool,
+    /// UDP port of the DHT; any free one if 0
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) listen: u16,
+    /// Where the API listens [default: 127.0.0.1:8222, or any free port if that is in use]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) api: Option<SocketAddr>,
+    /// Name by which the API may be asked beside loopback's; without one it listens on
+    /// loopback only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api_host: Vec<String>,
+    /// How logs look, on the standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log: LogFormat,
+    /// What to log: error, warn, info, debug, or per module
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "BARAZA_LOG",
+        default_value = "info"
+    )]
+    pub(crate) log_level: String,
+}
+
+/// Where a password comes from, if not from BARAZA_PASSWORD.
+#[derive(Debug, Clone, clap::Args, Default)]
+pub(crate) struct PasswordOptions {
+    /// Ask for the password
+    #[arg(long)]
+    pub(crate) password: bool,
+    /// Read the password from the first line of a file ("-": the standard input)
+    #[arg(long, value_name = "FILE", conflicts_with = "password")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// What is done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountAction {
+    /// Make an account, without asking anybody; takes some seconds
+    Create {
+        /// The name others see
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Wait until others can find it, at most so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+    },
+    /// List the accounts
+    List,
+    /// Show an account
+    Show,
+    /// Change the name others see
+    Rename {
+        /// The name
+        name: String,
+    },
+    /// Bring an account here from its archive
+    Import {
+        /// The archive ("-": the standard input)
+        file: PathBuf,
+        /// The name others see; the archive's if left out
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Write the account's archive: who has it, and its password, is the account
+    Export {
+        /// Where to ("-": the standard output); must not be there yet
+        file: PathBuf,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Ask for the password of the exported archive; else it is the account's
+        #[arg(long)]
+        new_password: bool,
+    },
+    /// Remove the account and everything of it from this machine
+    Delete {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What is done with contacts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContactAction {
+    /// Add somebody and ask them
+    Add {
+        /// Their Jami ID
+        id: String,
+        /// A note that goes with the request
+        #[arg(long, default_value = "")]
+        message: String,
+    },
+    /// List the contacts
+    List {
+        /// Blocked ones, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Remove a contact and the conversation with it
+    Remove {
+        /// Its Jami ID, or the beginning of it
+        id: String,
+    },
+    /// Block somebody: nothing of them arrives any more
+    Block {
+        /// Their Jami ID, or the beginning of a contact's
+        id: String,
+    },
+    /// Unblock somebody: they are a contact again
+    Unblock {
+        /// Their Jami ID, or the beginning of it
+        id: String,
+    },
+}
+
+/// What is done with requests.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RequestAction {
+    /// List the requests that await an answer
+    List,
+    /// Accept, and wait until the conversation is there
+    Accept {
+        /// Who asks, or the conversation: its ID, or the beginning of it
+        who: String,
+        /// How many seconds to wait; 0: not at all
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+    },
+    /// Decline; the asker is not told
+    Decline {
+        /// Who asks, or the conversation: its ID, or the beginning of it
+        who: String,
+    },
+    /// Decline and block who asks
+    Block {
+        /// Who asks, or the conversation: its ID, or the beginning of it
+        who: String,
+    },
+}
+
+/// What is done with conversations.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConversationAction {
+    /// List the conversations
+    List,
+    /// Who is in a conversation
+    Members {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+    },
+    /// Check every commit of a conversation's repository; no node is needed
+    Verify {
+        /// The repository's directory
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_run_with_its_defaults() {
+        let bare = Args::parse_from(["baraza"]);
+        assert!(bare.action.is_none());
+        let run = Args::parse_from(["baraza", "run"]);
+        let Some(Action::Run(options)) = run.action else {
+            panic!("another command")
+        };
+        assert_eq!(options.bootstrap, [PUBLIC_BOOTSTRAP]);
+    }
+}

@@ -1,0 +1,86 @@
+//! What the commands do, over the API of a node that runs.
+
+mod account;
+mod chat;
+mod contact;
+mod conversation;
+mod message;
+mod request;
+mod status;
+pub(crate) mod verify;
+mod watch;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::args::{Action, Args, Global};
+use crate::client::Client;
+use crate::error::CliError;
+
+/// Runs a command that asks a node.
+pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError> {
+    let client = Client::new(global)?;
+    let context = Context {
+        client: &client,
+        global,
+    };
+    match action {
+        Action::Account { action } => account::run(&context, action).await,
+        Action::Chat { who, lines } => chat::run(&context, &who, lines).await,
+        Action::Contact { action } => contact::run(&context, action).await,
+        Action::Conversation { action } => conversation::run(&context, action).await,
+        Action::History {
+            who,
+            lines,
+            before,
+            after,
+            all,
+        } => {
+            let part = message::Part {
+                lines,
+                before,
+                after,
+                all,
+            };
+            message::history(&context, &who, part).await
+        }
+        Action::Request { action } => request::run(&context, action).await,
+        Action::Send {
+            who,
+            text,
+            reply_to,
+            wait,
+        } => message::send(&context, &who, text, reply_to, wait).await,
+        Action::Status => status::run(&context).await,
+        Action::Watch {
+            since,
+            types,
+            count,
+        } => watch::run(&context, since, types.as_deref(), count).await,
+        Action::Why { message, within } => message::why(&context, message, within).await,
+        // These need no node.
+        Action::Completions { .. } | Action::Run(_) => Ok(()),
+    }
+}
+
+/// What every command has.
+pub(crate) struct Context<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) global: &'a Global,
+}
+
+impl Context<'_> {
+    pub(crate) fn json(&self) -> bool {
+        self.global.json
+    }
+}
+
+/// Prints what makes a shell complete our arguments.
+pub(crate) fn completions(shell: Shell) {
+    clap_complete::generate(
+        shell,
+        &mut Args::command(),
+        "baraza",
+        &mut std::io::stdout(),
+    );
+}

@@ -1,0 +1,83 @@
+use baraza_api::types::{AddContact, Asked, Contact};
+use baraza_wire::id::parse_account_uri;
+use hyper::Method;
+use serde_json::json;
+
+use super::Context;
+use crate::args::ContactAction;
+use crate::error::CliError;
+use crate::{find, output};
+
+pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<(), CliError> {
+    let client = context.client;
+    let account = find::account(client, context.global).await?;
+    let base = format!("/accounts/{}/contacts", account.account);
+    match action {
+        ContactAction::Add { id, message } => {
+            let body = AddContact {
+                id,
+                message,
+                ask: true,
+            };
+            let asked: Asked = client.post(&base, &body).await?;
+            if context.json() {
+                return output::json(&asked);
+            }
+            output::line("Asked. They see your request when they are there; write already:")?;
+            output::line(&format!("  baraza chat {}", body.id.trim()))
+        }
+        ContactAction::List { all } => {
+            let mut contacts: Vec<Contact> = client.get(&base).await?;
+            contacts.retain(|contact| all || !contact.blocked);
+            if context.json() {
+                return output::json(&contacts);
+            }
+            if contacts.is_empty() {
+                eprintln!("There is no contact yet; add one with: baraza contact add JAMI_ID");
+            }
+            for contact in &contacts {
+                let state = match contact {
+                    contact if contact.blocked => "blocked",
+                    contact if !contact.confirmed => "asked, has not accepted yet",
+                    contact => match contact.presence {
+                        baraza_core::event::Presence::Offline => "offline",
+                        baraza_core::event::Presence::Available => "there",
+                        baraza_core::event::Presence::Connected => "connected",
+                    },
+                };
+                output::line(&format!("{}  {state}", contact.id))?;
+            }
+            Ok(())
+        }
+        ContactAction::Remove { id } => {
+            let contact = find::contact(client, &account, &id).await?;
+            let path = format!("{base}/{}", contact.id);
+            let () = client.call(Method::DELETE, &path, None::<&()>).await?;
+            said(context, "removed", &contact.id.to_hex())
+        }
+        ContactAction::Block { id } => {
+            // Strangers can be blocked by their whole id.
+            let id = match parse_account_uri(id.trim()) {
+                Ok(id) => id,
+                Err(_not_whole) => find::contact(client, &account, &id).await?.id,
+            };
+            let () = client
+                .post(&format!("{base}/{id}/block"), &json!({}))
+                .await?;
+            said(context, "blocked", &id.to_hex())
+        }
+        ContactAction::Unblock { id } => {
+            let contact = find::contact(client, &account, &id).await?;
+            let path = format!("{base}/{}/unblock", contact.id);
+            let () = client.post(&path, &json!({})).await?;
+            said(context, "unblocked", &contact.id.to_hex())
+        }
+    }
+}
+
+fn said(context: &Context<'_>, what: &str, id: &str) -> Result<(), CliError> {
+    if context.json() {
+        return output::json(&json!({ what: id }));
+    }
+    output::line(&format!("{what} {id}"))
+}

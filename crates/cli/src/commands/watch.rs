@@ -1,0 +1,104 @@
+use baraza_core::event::{Event, EventBody};
+use serde_json::Value;
+
+use super::Context;
+use crate::error::CliError;
+use crate::output::{self, printable, short};
+
+pub(crate) async fn run(
+    context: &Context<'_>,
+    since: Option<u64>,
+    types: Option<&str>,
+    count: Option<usize>,
+) -> Result<(), CliError> {
+    let mut events = context.client.events(since, types).await?;
+    let mut shown = 0;
+    while count.is_none_or(|count| shown < count) {
+        let event = events.next().await?;
+        if context.json() {
+            output::json(&event)?;
+        } else {
+            output::line(&describe(&event))?;
+        }
+        shown += 1;
+    }
+    Ok(())
+}
+
+/// An event on a line.
+fn describe(event: &Value) -> String {
+    let cursor = event.get("cursor").and_then(Value::as_u64).unwrap_or(0);
+    let Ok(event) = serde_json::from_value::<Event>(event.clone()) else {
+        // A gap, or an event of a newer node.
+        let kind = event.get("event").and_then(Value::as_str).unwrap_or("?");
+        let detail = event.get("detail").and_then(Value::as_str).unwrap_or("");
+        return printable(&format!("{cursor}  {kind} {detail}"));
+    };
+    let what = match &event.body {
+        EventBody::AccountAdded { jami_id } => format!("account {jami_id} is here"),
+        EventBody::AccountRemoved => "the account was removed".into(),
+        EventBody::RegistrationStateChanged { state, detail } => {
+            format!("{} {detail}", state.as_str())
+        }
+        EventBody::DeviceAnnounced => "others can find this device".into(),
+        EventBody::RequestReceived { from, name, .. } => {
+            format!("{from} asks to become a contact, and says to be \"{name}\"")
+        }
+        EventBody::RequestRemoved { conversation } => {
+            format!("the request for {} is answered", hex(conversation))
+        }
+        EventBody::ContactAdded { contact, confirmed } => {
+            let has = if *confirmed { "accepted" } else { "added" };
+            format!("contact {contact} {has}")
+        }
+        EventBody::ContactRemoved { contact, banned } => {
+            let has = if *banned { "blocked" } else { "removed" };
+            format!("contact {contact} {has}")
+        }
+        EventBody::ConversationReady { conversation } => {
+            format!("conversation {conversation} is ready")
+        }
+        EventBody::ConversationRemoved { conversation } => {
+            format!("conversation {conversation} was removed")
+        }
+        EventBody::MemberEvent {
+            conversation,
+            member,
+            change,
+        } => format!(
+            "{} {} in {}",
+            hex(member),
+            change.as_str(),
+            hex(conversation)
+        ),
+        EventBody::MessageReceived {
+            conversation,
+            message,
+        } => {
+            let text = match message.kind.as_str() {
+                "text/plain" => message.body().replace('\n', "\n    "),
+                other => format!("({other})"),
+            };
+            format!("[{}] {}: {text}", hex(conversation), hex(&message.author))
+        }
+        EventBody::MessageDelivered {
+            message, account, ..
+        } => format!("{} has message {}", hex(account), hex(message)),
+        EventBody::PresenceChanged { contact, presence } => {
+            format!("{} is {presence:?}", hex(contact)).to_lowercase()
+        }
+        EventBody::SyncError {
+            conversation,
+            rule,
+            detail,
+            ..
+        } => format!("refused in {}: {rule}: {detail}", hex(conversation)),
+        other => format!("{other:?}"),
+    };
+    let time = output::clock(event.time);
+    printable(&format!("{cursor}  {time}  {what}"))
+}
+
+fn hex(id: &impl ToString) -> String {
+    short(&id.to_string()).to_owned()
+}

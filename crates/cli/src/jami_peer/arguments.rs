@@ -1,0 +1,102 @@
+//! The arguments of a request, with their defaults.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+
+/// What a request holds beside its id.
+#[derive(Debug)]
+pub(crate) struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    pub(crate) fn new(request: Map<String, Value>) -> Self {
+        Self(request)
+    }
+
+    /// A text; empty if it was left out.
+    pub(crate) fn text(&mut self, name: &str) -> anyhow::Result<String> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => bail!("{name} must be a text, not {other}"),
+        }
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required(&mut self, name: &str) -> anyhow::Result<String> {
+        match self.0.get(name) {
+            None => bail!("{name} is missing"),
+            Some(_) => self.text(name),
+        }
+    }
+
+    /// An id that must be there.
+    pub(crate) fn id<T>(&mut self, name: &str) -> anyhow::Result<T>
+    where
+        T: FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let text = self.required(name)?;
+        text.parse().with_context(|| format!("{name} {text:?}"))
+    }
+
+    /// An id, if one was given.
+    pub(crate) fn optional_id<T>(&mut self, name: &str) -> anyhow::Result<Option<T>>
+    where
+        T: FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        match self.text(name)?.as_str() {
+            "" => Ok(None),
+            text => Ok(Some(
+                text.parse().with_context(|| format!("{name} {text:?}"))?,
+            )),
+        }
+    }
+
+    /// Seconds.
+    pub(crate) fn seconds(&mut self, name: &str, default: f64) -> anyhow::Result<Duration> {
+        let value = self.0.remove(name).unwrap_or(Value::Null);
+        let seconds = match &value {
+            Value::Null => default,
+            Value::Number(number) => number.as_f64().unwrap_or(default),
+            other => bail!("{name} must be a number, not {other}"),
+        };
+        Duration::try_from_secs_f64(seconds).with_context(|| format!("{name} {seconds}"))
+    }
+
+    /// A whole number; 0 if it was left out.
+    pub(crate) fn count(&mut self, name: &str) -> anyhow::Result<usize> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(0),
+            Some(value) => value
+                .as_u64()
+                .and_then(|number| usize::try_from(number).ok())
+                .with_context(|| format!("{name} must be a number, not {value}")),
+        }
+    }
+
+    /// Yes or no; no if it was left out.
+    pub(crate) fn flag(&mut self, name: &str) -> anyhow::Result<bool> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => bail!("{name} must be true or false, not {other}"),
+        }
+    }
+
+    /// Nothing that means something may be left.
+    pub(crate) fn end(self) -> anyhow::Result<()> {
+        for (name, value) in self.0 {
+            let empty = matches!(&value, Value::Null | Value::Bool(false))
+                || matches!(&value, Value::String(text) if text.is_empty())
+                || matches!(&value, Value::Object(map) if map.is_empty());
+            if !empty {
+                bail!("{name} is not supported");
+            }
+        }
+        Ok(())
+    }
+}

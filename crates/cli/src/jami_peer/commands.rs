@@ -1,0 +1,398 @@
+//! What each command does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use baraza_core::command::{Contact, Identity};
+use baraza_core::event::{EventBody, LocalId, RegistrationState};
+use baraza_core::{Command, Node, Reply};
+use baraza_identity::Password;
+use baraza_wire::{AccountId, ConversationId};
+use serde_json::{Map, Value, json};
+use tokio::sync::{broadcast, watch};
+
+use crate::arguments::Arguments;
+use crate::output::flat;
+
+/// How often something waited for is looked up even if no event tells of it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a reply waits for the events before it.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: Node,
+    pub(crate) name: String,
+    pub(crate) bootstrap: String,
+    pub(crate) ip: String,
+    /// Cursor of the last event that was written out.
+    pub(crate) seen: watch::Receiver<u64>,
+}
+
+impl Peer {
+    /// Waits until all events up to now are written out.
+    pub(crate) async fn events_told(&self) {
+        let newest = self.node.cursor();
+        let mut seen = self.seen.clone();
+        let told = seen.wait_for(|cursor| *cursor >= newest);
+        if tokio::time::timeout(TELL_TIMEOUT, told).await.is_err() {
+            tracing::warn!(newest, "events are late");
+        }
+    }
+
+    pub(crate) async fn run(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let command = with.required("cmd")?;
+        match command.as_str() {
+            "accounts" => {
+                with.end()?;
+                let ids = self.node.accounts().into_iter();
+                Ok(ids.map(|account| json!(account.account)).collect())
+            }
+            "create_account" => self.create_account(with).await,
+            "conversation_info" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::ConversationInfo { conversation })
+                    .await
+            }
+            "accept_request" => self.accept_request(with).await,
+            "add_contact" => {
+                let account = self.account(&mut with)?;
+                let contact = with.id("jami_id")?;
+                with.end()?;
+                self.ask(account, Command::AddContact { contact }).await
+            }
+            "contacts" => self.simple(with, Command::Contacts).await,
+            "conversations" => self.simple(with, Command::Conversations).await,
+            "count_messages" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::CountMessages { conversation })
+                    .await
+            }
+            "decline_request" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::DeclineRequest { conversation })
+                    .await
+            }
+            "export_archive" => self.export_archive(with).await,
+            "history" => {
+                let account = self.account(&mut with)?;
+                let command = Command::History {
+                    conversation: conversation(&mut with)?,
+                    from: with.optional_id("start")?,
+                    count: with.count("count")?,
+                };
+                let _answers_at_once = with.seconds("timeout", 60.0)?;
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "identity" => {
+                let account = self.account(&mut with)?;
+                with.end()?;
+                Ok(self.identity_json(&self.identity(account).await?))
+            }
+            "members" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::Members { conversation }).await
+            }
+            "remove_contact" => {
+                let account = self.account(&mut with)?;
+                let command = Command::RemoveContact {
+                    contact: with.id("jami_id")?,
+                    ban: with.flag("ban")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "repository" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::Repository { conversation })
+                    .await
+            }
+            "requests" => self.simple(with, Command::Requests).await,
+            "send_message" => self.send_message(with).await,
+            "send_request" => {
+                let account = self.account(&mut with)?;
+                let command = Command::SendRequest {
+                    to: with.id("to")?,
+                    text: with.text("text")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "wait_registered" => {
+                let account = self.account(&mut with)?;
+                let timeout = with.seconds("timeout", 60.0)?;
+                let _ignored = with.count("since")?;
+                with.end()?;
+                self.registered(account, timeout).await?;
+                Ok(Value::Null)
+            }
+            other => bail!("no command {other}"),
+        }
+    }
+
+    /// The account named, or the first one.
+    fn account(&self, with: &mut Arguments) -> anyhow::Result<LocalId> {
+        match with.optional_id("account")? {
+            Some(account) => Ok(account),
+            None => {
+                let first = self.node.accounts().into_iter().next();
+                first.map(|first| first.account).context("no account")
+            }
+        }
+    }
+
+    async fn ask(&self, account: LocalId, command: Command) -> anyhow::Result<Value> {
+        result(self.node.command(account, command).await?)
+    }
+
+    /// A command that takes nothing but the account.
+    async fn simple(&self, mut with: Arguments, command: Command) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        with.end()?;
+        self.ask(account, command).await
+    }
+
+    async fn identity(&self, account: LocalId) -> anyhow::Result<Identity> {
+        match self.node.command(account, Command::Identity).await? {
+            Reply::Identity(identity) => Ok(identity),
+            other => bail!("not an identity: {other:?}"),
+        }
+    }
+
+    fn identity_json(&self, identity: &Identity) -> Value {
+        json!({
+            "account": identity.account,
+            "jami_id": identity.jami_id,
+            "device_id": identity.device_id,
+            "display_name": identity.display_name,
+            "registered_name": identity.registered_name,
+            "state": identity.state,
+            "ip": self.ip,
+        })
+    }
+
+    async fn create_account(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        let mut name = with.text("display_name")?;
+        let password = Some(Password::new(with.text("password")?)).filter(|p| !p.is_empty());
+        let archive = with.text("archive")?;
+        let wait = with.seconds("wait", 60.0)?;
+        let bootstrap = with.text("bootstrap")?;
+        if !bootstrap.is_empty() && bootstrap != self.bootstrap {
+            bail!("all accounts bootstrap from {:?}", self.bootstrap);
+        }
+        for accepted in ["name_server", "device_name", "public_in"] {
+            let _unused = match accepted {
+                "public_in" => with.flag(accepted).map(|_| String::new())?,
+                text => with.text(text)?,
+            };
+        }
+        with.end()?;
+        let progress = |_| {};
+        let account = if archive.is_empty() {
+            if name.is_empty() {
+                name.clone_from(&self.name);
+            }
+            self.node.create_account(name, password, progress).await?
+        } else {
+            let bytes = std::fs::read(&archive).with_context(|| archive.clone())?;
+            self.node
+                .import_archive(bytes, password, name, progress)
+                .await?
+        };
+        if wait.is_zero() {
+            return Ok(json!({ "account": account }));
+        }
+        let identity = self.registered(account, wait).await?;
+        let mut result = self.identity_json(&identity);
+        result["seconds"] = json!(begun.elapsed().as_secs_f64());
+        Ok(result)
+    }
+
+    /// Waits until the account is registered and its device announced.
+    async fn registered(&self, account: LocalId, wait: Duration) -> anyhow::Result<Identity> {
+        let deadline = Instant::now() + wait;
+        let mut events = self.node.subscribe();
+        loop {
+            let identity = self.identity(account).await?;
+            match identity.state {
+                RegistrationState::Registered if identity.announced => return Ok(identity),
+                RegistrationState::ErrorGeneric => bail!("the registration failed"),
+                state if Instant::now() >= deadline => {
+                    let seconds = wait.as_secs_f64();
+                    bail!(
+                        "{}, announced: {} after {seconds} s",
+                        state.as_str(),
+                        identity.announced
+                    );
+                }
+                _ => {}
+            }
+            next_of(&mut events, deadline, |body| {
+                matches!(
+                    body,
+                    EventBody::RegistrationStateChanged { .. } | EventBody::DeviceAnnounced
+                )
+            })
+            .await;
+        }
+    }
+
+    async fn accept_request(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let conversation = conversation(&mut with)?;
+        let timeout = with.seconds("timeout", 60.0)?;
+        with.end()?;
+        let deadline = Instant::now() + timeout;
+        let mut events = self.node.subscribe();
+        self.ask(account, Command::AcceptRequest { conversation })
+            .await?;
+        while !timeout.is_zero() {
+            match self.node.command(account, Command::Conversations).await? {
+                Reply::Conversations(list) if list.iter().any(|c| c.id == conversation) => break,
+                _ if Instant::now() >= deadline => {
+                    bail!("not ready after {} s", timeout.as_secs_f64())
+                }
+                _ => {}
+            }
+            next_of(&mut events, deadline, |body| {
+                matches!(body, EventBody::ConversationReady { .. })
+            })
+            .await;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn send_message(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let command = Command::SendMessage {
+            conversation: conversation(&mut with)?,
+            body: with.required("body")?,
+            reply_to: with.optional_id("reply_to")?,
+        };
+        let wait = with.seconds("wait", 10.0)?;
+        with.end()?;
+        let node = self.node.clone();
+        let mut sending = Box::pin(async move { node.command(account, command).await });
+        if wait.is_zero() {
+            // Polled once it is in the account's queue, and the order is kept.
+            let sent = tokio::select! {
+                biased;
+                sent = &mut sending => Some(sent),
+                () = std::future::ready(()) => None,
+            };
+            match sent {
+                Some(sent) => drop(sent?),
+                None => drop(tokio::spawn(sending)),
+            }
+            return Ok(json!(""));
+        }
+        result(
+            tokio::time::timeout(wait, sending)
+                .await
+                .context("not written in time")??,
+        )
+    }
+
+    async fn export_archive(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let path = with.required("path")?;
+        let password = Some(Password::new(with.text("password")?)).filter(|p| !p.is_empty());
+        with.end()?;
+        // As the daemon does it: the password opens the archive and encrypts the new one.
+        let archive = self
+            .node
+            .export_archive(account, password.clone(), password)
+            .await?;
+        std::fs::write(&path, archive).with_context(|| path.clone())?;
+        Ok(json!(true))
+    }
+}
+
+/// Waits for an event that may change something, for the deadline, or for a while.
+async fn next_of(
+    events: &mut broadcast::Receiver<std::sync::Arc<baraza_core::Event>>,
+    deadline: Instant,
+    relevant: impl Fn(&EventBody) -> bool,
+) {
+    let until = deadline.min(Instant::now() + LOOK_EVERY);
+    let _looked_anyway = tokio::time::timeout_at(until.into(), async {
+        while let Ok(event) = events.recv().await {
+            if relevant(&event.body) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+fn conversation(with: &mut Arguments) -> anyhow::Result<ConversationId> {
+    with.id("conversation")
+}
+
+/// A reply in the shape the harness gives for a daemon.
+fn result(reply: Reply) -> anyhow::Result<Value> {
+    Ok(match reply {
+        Reply::Done => Value::Null,
+        Reply::Conversation(id) => json!(id),
+        Reply::Message(id) => json!(id),
+        Reply::Requests(requests) => requests
+            .iter()
+            .map(|request| {
+                json!({
+                    "from": request.from,
+                    "id": request.conversation,
+                    "received": request.received.secs().to_string(),
+                })
+            })
+            .collect(),
+        Reply::Contacts(contacts) => contacts.iter().map(contact).collect(),
+        Reply::Conversations(list) => list.iter().map(|one| json!(one.id)).collect(),
+        Reply::Info(info) => json!(info),
+        Reply::Members(members) => members
+            .iter()
+            .map(|member| {
+                json!({
+                    "uri": member.uri,
+                    "role": member.role.as_str(),
+                    "lastDisplayed": "",
+                })
+            })
+            .collect(),
+        Reply::History(messages) => messages.iter().map(flat).collect(),
+        // As the daemon counts: without the newest.
+        Reply::Count(count) => json!(count.saturating_sub(1)),
+        Reply::Path(path) => json!(path),
+        other => bail!("not a reply the harness knows: {other:?}"),
+    })
+}
+
+fn contact(contact: &Contact) -> Value {
+    let id: AccountId = contact.id;
+    let mut map = Map::new();
+    map.insert("id".into(), json!(id));
+    map.insert("added".into(), json!(contact.added.secs().to_string()));
+    if contact.banned {
+        map.insert("banned".into(), json!("true"));
+    } else {
+        map.insert("confirmed".into(), json!(contact.confirmed.to_string()));
+    }
+    let conversation = contact.conversation.map(|id| id.to_hex());
+    map.insert(
+        "conversationId".into(),
+        json!(conversation.unwrap_or_default()),
+    );
+    Value::Object(map)
+}

@@ -1,0 +1,158 @@
+//! `baraza run`: the node.
+
+use std::net::SocketAddr;
+
+use baraza_api::{ApiConfig, ApiServeError, ApiServer};
+use baraza_core::{Command, Node, NodeConfig, NodeError, Reply};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{DEFAULT_API, Global, LogFormat, PUBLIC_BOOTSTRAP, RunOptions};
+use crate::error::CliError;
+use crate::{output, paths};
+
+pub(crate) async fn run(global: &Global, options: RunOptions) -> Result<(), CliError> {
+    log(&options)?;
+    let data_dir = paths::data_dir(global)?;
+    // Before anything is started: a signal from now on ends the node cleanly.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let mut config = NodeConfig::new(&data_dir);
+    config.dht_port = options.listen;
+    config.bootstrap = match (options.no_bootstrap, options.bootstrap) {
+        (true, _) => Vec::new(),
+        (false, given) if given.is_empty() => vec![PUBLIC_BOOTSTRAP.to_owned()],
+        (false, given) => given,
+    };
+    let node = Node::open(config).await.map_err(|error| match error {
+        NodeError::InUse(_) => CliError::InUse(error.to_string()),
+        other => CliError::Other(other.to_string()),
+    })?;
+    let api = |address| ApiConfig {
+        address,
+        hosts: options.api_host.clone(),
+        data_dir: data_dir.clone(),
+    };
+    let served = match options.api {
+        Some(address) => ApiServer::start(node.clone(), api(address)).await,
+        None => start_anywhere(&node, api).await,
+    };
+    let served = match served {
+        Ok(served) => served,
+        Err(error) => {
+            node.shutdown().await;
+            return Err(CliError::Other(error.to_string()));
+        }
+    };
+    greet(&node, served.address(), global).await?;
+
+    let name = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    tracing::info!(signal = name, "shutting down");
+    served.shutdown().await;
+    // Whoever asks a second time does not want to wait.
+    tokio::select! {
+        () = node.shutdown() => Ok(()),
+        _ = interrupt.recv() => Err(CliError::Interrupted),
+        _ = terminate.recv() => Err(CliError::Interrupted),
+    }
+}
+
+/// On the usual port, or any other if that is in use.
+async fn start_anywhere(
+    node: &Node,
+    config: impl Fn(SocketAddr) -> ApiConfig,
+) -> Result<ApiServer, ApiServeError> {
+    let usual: SocketAddr = DEFAULT_API
+        .parse()
+        .unwrap_or_else(|_unparsed| SocketAddr::from(([127, 0, 0, 1], 0)));
+    match ApiServer::start(node.clone(), config(usual)).await {
+        Err(ApiServeError::Listen { .. }) => {
+            let any = SocketAddr::new(usual.ip(), 0);
+            ApiServer::start(node.clone(), config(any)).await
+        }
+        other => other,
+    }
+}
+
+fn log(options: &RunOptions) -> Result<(), CliError> {
+    let level = match options.log_level.as_str() {
+        "" => "info",
+        level => level,
+    };
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| CliError::Usage(format!("--log-level {level}: {error}")))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match options.log {
+        LogFormat::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colour).init();
+        }
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+/// Says that the node runs and what to do next.
+async fn greet(node: &Node, api: SocketAddr, global: &Global) -> Result<(), CliError> {
+    let mut accounts = Vec::new();
+    for account in node.accounts() {
+        if let Ok(Reply::Identity(identity)) =
+            node.command(account.account, Command::Identity).await
+        {
+            accounts.push(identity);
+        }
+    }
+    if global.json {
+        return output::json(&json!({
+            "event": "ready",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "api": api,
+            "data_dir": node.config().data_dir,
+            "dht": node.dht_addresses(),
+            "accounts": accounts,
+        }));
+    }
+    output::line(&format!(
+        "Baraza {} runs. Leave it running; Ctrl-C ends it.\n  data  {}\n  API   http://{api} \
+         (described at /api/openapi.json)",
+        env!("CARGO_PKG_VERSION"),
+        node.config().data_dir.display(),
+    ))?;
+    for identity in &accounts {
+        output::line(&format!(
+            "  you   {} {}",
+            identity.jami_id,
+            output::printable(&identity.display_name)
+        ))?;
+    }
+    let program = std::env::args().next().unwrap_or_else(|| "baraza".into());
+    let mut next = vec![String::new(), "In another terminal:".into()];
+    if program != "baraza" {
+        next.push(format!("  alias baraza={program}"));
+    }
+    if global.data_dir.is_some() {
+        let dir = node.config().data_dir.display();
+        next.push(format!("  export BARAZA_DATA_DIR={dir}"));
+    }
+    if accounts.is_empty() {
+        next.push("  baraza account create --name \"Your name\"   # prints your Jami ID".into());
+    }
+    for line in [
+        "  baraza contact add JAMI_ID                   # asks somebody who uses Jami or Baraza",
+        "  baraza request list                          # has somebody asked you?",
+        "  baraza chat JAMI_ID                          # talk",
+        "  baraza --help                                # all the rest",
+    ] {
+        next.push(line.into());
+    }
+    output::line(&next.join("\n"))
+}
