@@ -9,6 +9,7 @@ mod api;
 pub mod certificate_value;
 pub mod engine;
 pub mod hash;
+pub mod message;
 pub mod query;
 pub mod secure;
 pub mod value;
