@@ -188,7 +188,7 @@ pub enum OpError {
     /// The value may not be stored, here or anywhere.
     #[error("the value is not acceptable")]
     InvalidValue,
-    /// No node answers. A permanent put goes on and succeeds later.
+    /// No node answers. A permanent put does not fail so: it is done when nodes answer.
     #[error("no node of the DHT answers")]
     NotConnected,
     /// No node stored the value.

@@ -7,16 +7,32 @@
 
 mod api;
 pub mod certificate_value;
+mod clock;
+mod counters;
 pub mod engine;
+mod fragments;
 pub mod hash;
+mod listeners;
 pub mod message;
+mod node;
+mod op;
 pub mod query;
+mod ratelimit;
+mod request;
+mod routing;
+mod search;
 pub mod secure;
+mod slab;
+mod storage;
+mod token;
 pub mod value;
 pub mod value_type;
 
 pub use api::{ClientId, Command, Config, Event, Limits, OpError, OpId, Output, Status};
-pub use engine::Dht;
+pub use counters::Counters;
+pub use engine::{BucketInfo, Dht, FamilyStats, KeyInfo, NodeState, SearchInfo, StateError, Stats};
 pub use hash::infohash;
+pub use node::Family;
 pub use query::{Field, Filter, Query};
+pub use storage::StorageStats;
 pub use value::Value;

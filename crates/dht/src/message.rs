@@ -174,6 +174,13 @@ pub struct Packet<'a> {
     pub parts: Option<Parts<'a>>,
 }
 
+impl<'a> Packet<'a> {
+    /// The values it carries or announces.
+    pub fn value_entries(&self) -> impl Iterator<Item = ValueEntry<'a>> + use<'a> {
+        self.values.into_iter().flat_map(Values::iter)
+    }
+}
+
 /// Why a datagram is not a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -1,0 +1,7 @@
+//! Tests of whole nodes.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod hostile;
+mod net;
+mod network;
