@@ -1,6 +1,6 @@
 //! Accounts, contacts and conversations: the engine behind the API.
 //!
-//! `account::Account` is one account's machine: it does no network I/O and reads no clock,
+//! [`account::Account`] is one account's machine: it does no network I/O and reads no clock,
 //! so that the simulator runs it as it is. [`node::Node`] gives it a real network and
 //! threads, and is what the API, the terminal and the test peer use.
 
@@ -9,11 +9,15 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+pub mod account;
 pub mod command;
 pub mod event;
+pub mod keys;
 pub mod node;
 pub mod protocol;
 
+pub use account::{Account, AccountConfig, Output, RequestId};
 pub use command::{Command, CommandError, Reply};
 pub use event::{Event, EventBody, LocalId, Message};
+pub use keys::Keys;
 pub use node::{Node, NodeConfig, NodeError};

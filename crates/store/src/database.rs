@@ -167,18 +167,12 @@ impl Store {
         if self.depth > 0 {
             return work(self);
         }
-        self.execute("BEGIN IMMEDIATE", ())?;
-        self.depth = 1;
-        let result = work(self);
-        self.depth = 0;
-        match result {
-            Ok(value) => match self.execute("COMMIT", ()) {
-                Ok(_) => Ok(value),
-                Err(error) => {
-                    self.roll_back();
-                    Err(error.into())
-                }
-            },
+        self.begin()?;
+        match work(self) {
+            Ok(value) => {
+                self.commit()?;
+                Ok(value)
+            }
             Err(error) => {
                 self.roll_back();
                 Err(error)
@@ -186,7 +180,42 @@ impl Store {
         }
     }
 
-    fn roll_back(&self) {
+    /// Begins a transaction that lasts until [`Self::commit`], unless there is one.
+    ///
+    /// # Errors
+    /// If the database is busy or fails.
+    pub fn begin(&mut self) -> Result<(), StoreError> {
+        if self.depth == 0 {
+            self.execute("BEGIN IMMEDIATE", ())?;
+            self.depth = 1;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a transaction.
+    pub fn is_writing(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Ends the transaction, if there is one: what it wrote is durable when this returns.
+    ///
+    /// # Errors
+    /// If the database fails; nothing of the transaction was written.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        if self.depth == 0 {
+            return Ok(());
+        }
+        self.depth = 0;
+        let result = self.execute("COMMIT", ());
+        if result.is_err() {
+            self.roll_back();
+        }
+        result.map(drop)
+    }
+
+    /// Gives the transaction up, if there is one.
+    pub fn roll_back(&mut self) {
+        self.depth = 0;
         // Some errors end the transaction by themselves, which makes this one fail.
         let _ = self.connection.execute_batch("ROLLBACK");
     }

@@ -143,17 +143,19 @@ impl Store {
         )
     }
 
-    /// The lowest position at or above `from` that holds no merge.
+    /// The commit at a position, and whether it is something other than a merge.
     ///
     /// # Errors
     /// If the database fails.
-    pub fn next_told(&self, conversation: i64, from: u64) -> Result<Option<u64>, StoreError> {
+    pub fn outline(
+        &self,
+        conversation: i64,
+        position: u64,
+    ) -> Result<Option<(CommitId, bool)>, StoreError> {
         self.query_one(
-            "SELECT position FROM messages
-             WHERE conversation = ?1 AND position >= ?2 AND kind <> 'merge'
-             ORDER BY position LIMIT 1",
-            (conversation, column::stored(from)),
-            |row| column::number(row, 0),
+            "SELECT id, kind <> 'merge' FROM messages WHERE conversation = ?1 AND position = ?2",
+            (conversation, column::stored(position)),
+            |row| Ok((CommitId::new(column::bytes(row, 0)?), row.get(1)?)),
         )
     }
 

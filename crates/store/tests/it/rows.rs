@@ -152,7 +152,10 @@ fn messages_are_found_by_position_and_by_id() {
         store.position(chat, &CommitId::new([99; 20])).unwrap(),
         None
     );
-    assert_eq!(store.next_told(chat, 3).unwrap(), Some(4));
+    let outline = |at| store.outline(chat, at).unwrap();
+    assert_eq!(outline(3), Some((CommitId::new([13; 20]), false)));
+    assert_eq!(outline(4), Some((CommitId::new([14; 20]), true)));
+    assert_eq!(outline(5), None);
     let (position, parents) = store
         .ancestry(chat, &CommitId::new([12; 20]))
         .unwrap()

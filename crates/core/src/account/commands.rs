@@ -1,0 +1,401 @@
+//! Commands of clients, and the questions among them.
+
+use std::collections::BTreeMap;
+
+use baraza_store::MessageRow;
+use baraza_swarm::{Repository, RepositoryError};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
+
+use crate::account::channels::ChannelKind;
+use crate::account::conversation::Conversation;
+use crate::account::timers::Timer;
+use crate::account::{Account, CommandFailure, RequestId};
+use crate::command::{
+    self, Command, CommandError, Contact, Delivery, Diagnostics, Identity, MAX_NAME, MAX_PAGE,
+    Member, Reply, Request, Role,
+};
+use crate::event::Message;
+
+type Result<T> = std::result::Result<T, CommandFailure>;
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn repository(error: RepositoryError) -> CommandFailure {
+    CommandError::Repository(error.to_string()).into()
+}
+
+impl Account {
+    /// Does a command. `None`: its reply comes later.
+    pub(super) fn command(
+        &mut self,
+        request: RequestId,
+        command: Command,
+    ) -> Result<Option<Reply>> {
+        if let Command::SendMessage {
+            conversation,
+            body,
+            reply_to,
+        } = command
+        {
+            self.queue_text(request, conversation, body, reply_to)?;
+            return Ok(None);
+        }
+        // What was written before is there for what is asked now.
+        while self.has_queued() {
+            self.commit_queued()?;
+        }
+        self.flush()?;
+        let reply = match command {
+            Command::Identity => Reply::Identity(self.identity()),
+            Command::SetDisplayName { name } => self.set_display_name(name)?,
+            Command::SendRequest { to, text: _ } => Reply::Conversation(self.send_request(to)?),
+            Command::Requests => Reply::Requests(self.pending_requests()),
+            Command::AcceptRequest { conversation } => {
+                self.accept_request(conversation)?;
+                Reply::Done
+            }
+            Command::DeclineRequest { conversation } => {
+                self.decline_request(conversation)?;
+                Reply::Done
+            }
+            Command::Contacts => Reply::Contacts(self.contact_list()),
+            Command::AddContact { contact } => {
+                self.add_contact_command(contact)?;
+                Reply::Done
+            }
+            Command::RemoveContact { contact, ban } => {
+                self.remove_contact(contact, ban)?;
+                Reply::Done
+            }
+            Command::Conversations => Reply::Conversations(self.conversation_list()?),
+            Command::ConversationInfo { conversation } => self.info(&conversation)?,
+            Command::Members { conversation } => Reply::Members(self.members(&conversation)?),
+            Command::History {
+                conversation,
+                from,
+                count,
+            } => Reply::History(self.history(&conversation, from, count)?),
+            Command::CountMessages { conversation } => {
+                Reply::Count(self.conversation(&conversation)?.index.length())
+            }
+            Command::Repository { conversation } => {
+                let repository = self.repository(&conversation)?;
+                Reply::Path(repository.directory().to_owned())
+            }
+            Command::MarkRead {
+                conversation,
+                message,
+            } => {
+                self.mark_read(&conversation, message)?;
+                Reply::Done
+            }
+            Command::DeliveryStatus {
+                conversation,
+                message,
+            } => Reply::Delivery(self.delivery(&conversation, message)?),
+            Command::Diagnostics => Reply::Diagnostics(self.diagnostics()),
+            Command::SendMessage { .. } => return Ok(None),
+        };
+        Ok(Some(reply))
+    }
+
+    /// A conversation that can be used.
+    pub(super) fn conversation(&self, id: &ConversationId) -> Result<&Conversation> {
+        self.conversations
+            .get(id)
+            .filter(|conversation| conversation.is_ready())
+            .ok_or_else(|| CommandError::NoSuchConversation.into())
+    }
+
+    fn repository(&self, id: &ConversationId) -> Result<&Repository> {
+        self.conversation(id)?
+            .ready()
+            .ok_or_else(|| CommandError::NoSuchConversation.into())
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            account: self.core.config.local_id,
+            jami_id: self.core.account,
+            device_id: self.core.device,
+            display_name: self.core.config.display_name.clone(),
+            registered_name: String::new(),
+            state: self.registration.state,
+            announced: self.registration.announced,
+        }
+    }
+
+    fn set_display_name(&mut self, name: String) -> Result<Reply> {
+        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            let text = format!("a name is one line of at most {MAX_NAME} bytes");
+            return Err(CommandError::Invalid(text).into());
+        }
+        self.core.store.begin()?;
+        self.core
+            .store
+            .set_display_name(self.core.config.number, &name)?;
+        self.core.config.display_name = name;
+        Ok(Reply::Done)
+    }
+
+    fn pending_requests(&self) -> Vec<Request> {
+        let mut requests: Vec<Request> = self
+            .requests
+            .values()
+            .filter(|row| row.is_pending())
+            .map(|row| Request {
+                from: row.sender,
+                conversation: row.conversation,
+                name: row.name.clone(),
+                received: row.received,
+            })
+            .collect();
+        requests.sort_by_key(|request| (request.received, request.conversation));
+        requests
+    }
+
+    fn contact_list(&self) -> Vec<Contact> {
+        self.contacts
+            .values()
+            .filter(|row| row.is_active() || row.is_banned())
+            .map(|row| Contact {
+                id: row.contact,
+                added: row.added,
+                confirmed: row.confirmed,
+                banned: row.is_banned(),
+                conversation: row.conversation,
+                presence: self.presence(&row.contact),
+            })
+            .collect()
+    }
+
+    fn conversation_list(&self) -> Result<Vec<command::Conversation>> {
+        let mut list = Vec::new();
+        for conversation in self.conversations.values() {
+            let Some(repository) = conversation.ready() else {
+                continue;
+            };
+            let members = repository.members().map_err(self::repository)?;
+            list.push(command::Conversation {
+                id: conversation.row.id,
+                mode: conversation.row.mode,
+                members: members.into_iter().map(|member| member.uri).collect(),
+                length: conversation.index.length(),
+                last: conversation.index.newest(&self.core.store)?,
+                read: conversation.row.read,
+            });
+        }
+        Ok(list)
+    }
+
+    fn info(&self, id: &ConversationId) -> Result<Reply> {
+        let conversation = self.conversation(id)?;
+        let mut info = BTreeMap::from([("mode".into(), conversation.row.mode.to_string())]);
+        let profile = self.repository(id)?.profile().map_err(repository)?;
+        for line in String::from_utf8_lossy(&profile.unwrap_or_default()).lines() {
+            let Some((key, value)) = line.split_once(':') else {
+                continue;
+            };
+            let key = match key {
+                "FN" => "title",
+                "DESCRIPTION" => "description",
+                key if key.starts_with("PHOTO") => "avatar",
+                _ => continue,
+            };
+            info.insert(key.into(), value.into());
+        }
+        Ok(Reply::Info(info))
+    }
+
+    fn members(&self, id: &ConversationId) -> Result<Vec<Member>> {
+        let members = self.repository(id)?.members().map_err(repository)?;
+        let members = members.into_iter().map(|member| Member {
+            uri: member.uri,
+            role: match member.role {
+                baraza_swarm::Role::Admin => Role::Admin,
+                baraza_swarm::Role::Member => Role::Member,
+                baraza_swarm::Role::Invited => Role::Invited,
+                baraza_swarm::Role::Banned => Role::Banned,
+                baraza_swarm::Role::Left => Role::Left,
+            },
+        });
+        Ok(members.collect())
+    }
+
+    fn history(
+        &self,
+        id: &ConversationId,
+        from: Option<CommitId>,
+        count: usize,
+    ) -> Result<Vec<Message>> {
+        let conversation = self.conversation(id)?;
+        let store = &self.core.store;
+        let newest = match from {
+            Some(from) => conversation.index.position(store, &from)?,
+            None => conversation.index.length().checked_sub(1),
+        };
+        let Some(newest) = newest else {
+            return match from {
+                Some(_) => Err(CommandError::NoSuchMessage.into()),
+                None => Ok(Vec::new()),
+            };
+        };
+        let count = if count == 0 {
+            MAX_PAGE
+        } else {
+            count.min(MAX_PAGE)
+        };
+        // One more, for the parent of the last.
+        let rows = store.messages_down(conversation.row.number, newest, count.saturating_add(1))?;
+        let before = rows.iter().skip(1).map(|row| Some(row.id));
+        let before: Vec<Option<CommitId>> = before.chain([None]).collect();
+        let messages = rows.into_iter().zip(before).take(count);
+        Ok(messages.map(|(row, before)| message(row, before)).collect())
+    }
+
+    fn mark_read(&mut self, id: &ConversationId, commit: CommitId) -> Result<()> {
+        let conversation = self.conversation(id)?;
+        let position = conversation.index.position(&self.core.store, &commit)?;
+        position.ok_or(CommandError::NoSuchMessage)?;
+        if let Some(conversation) = self.conversations.get_mut(id) {
+            conversation.row.read = Some(commit);
+            conversation.touch();
+        }
+        Ok(())
+    }
+
+    fn delivery(&self, id: &ConversationId, commit: Option<CommitId>) -> Result<Vec<Delivery>> {
+        let conversation = self.conversation(id)?;
+        let store = &self.core.store;
+        let position = match commit {
+            Some(commit) => conversation.index.position(store, &commit)?,
+            None => conversation.index.length().checked_sub(1),
+        };
+        let position = position.ok_or(CommandError::NoSuchMessage)?;
+        let mut list = Vec::new();
+        for member in self.members(id)? {
+            if member.uri == self.core.account || matches!(member.role, Role::Banned | Role::Left) {
+                continue;
+            }
+            let devices: Vec<_> = conversation
+                .peers
+                .iter()
+                .filter(|(_, peer)| peer.known.owner == member.uri)
+                .collect();
+            if devices.is_empty() {
+                list.push(Delivery {
+                    account: member.uri,
+                    device: None,
+                    delivered: false,
+                    reason: "no device of this account was found on the network yet".into(),
+                    next_try: None,
+                    tries: 0,
+                });
+            }
+            for (device, peer) in devices {
+                let delivered = peer.known.has(position);
+                let timers = [Timer::Notice(*id, *device), Timer::Dial(*device)];
+                let next = timers
+                    .into_iter()
+                    .filter_map(|timer| self.core.timers.get(timer))
+                    .min();
+                let now = self.core.now;
+                let next = next.map(|at| {
+                    let pause = at.saturating_duration_since(now.instant);
+                    now.unix.saturating_add(pause)
+                });
+                list.push(Delivery {
+                    account: member.uri,
+                    device: Some(*device),
+                    delivered,
+                    reason: if delivered {
+                        String::new()
+                    } else {
+                        self.why_not(&member, device)
+                    },
+                    next_try: next.filter(|_| !delivered),
+                    tries: peer.notices,
+                });
+            }
+        }
+        Ok(list)
+    }
+
+    /// Why a device does not have our messages yet, for people.
+    fn why_not(&self, member: &Member, device: &DeviceId) -> String {
+        let Some(device) = self.devices.get(device) else {
+            return "not seen yet".into();
+        };
+        if member.role == Role::Invited {
+            return "the request was not accepted yet".into();
+        }
+        if device.carrier().is_some() {
+            return "told of it; has not fetched it yet".into();
+        }
+        if device.link {
+            return "connected; opening a channel".into();
+        }
+        let where_is = if device.present.is_empty() {
+            "not found on the network"
+        } else {
+            "on the network, but not connected"
+        };
+        match &device.failed {
+            Some(reason) => format!("{where_is}; last attempt: {reason}"),
+            None => where_is.into(),
+        }
+    }
+
+    fn diagnostics(&self) -> Diagnostics {
+        let links: Vec<(AccountId, DeviceId)> = self
+            .links
+            .values()
+            .map(|peer| (peer.account, peer.device))
+            .collect();
+        let name = |kind: &ChannelKind| match kind {
+            ChannelKind::Msg(_) => "msg".to_owned(),
+            ChannelKind::Sip(_) => "sip".to_owned(),
+            ChannelKind::Fetch { conversation, .. } => format!("fetch {conversation}"),
+            ChannelKind::Serve { conversation, .. } => format!("serve {conversation}"),
+            ChannelKind::Discard => "profile".to_owned(),
+        };
+        let fetching = |kind: &ChannelKind| match kind {
+            ChannelKind::Fetch { fetch, .. } => !fetch.is_idle(),
+            _ => false,
+        };
+        let clones = self.conversations.values();
+        let clones = clones.filter(|conversation| !conversation.is_ready());
+        Diagnostics {
+            links,
+            channels: self
+                .channels
+                .values()
+                .filter(|channel| channel.open)
+                .map(|channel| format!("{} {}", channel.device.short(), name(&channel.kind)))
+                .collect(),
+            fetches: self
+                .channels
+                .values()
+                .filter(|channel| fetching(&channel.kind))
+                .count(),
+            clones: clones.count(),
+            owed: self
+                .devices
+                .keys()
+                .filter(|device| self.is_owed(device))
+                .count(),
+        }
+    }
+}
+
+/// A row of the index as clients see it.
+fn message(row: MessageRow, before: Option<CommitId>) -> Message {
+    Message {
+        id: row.id,
+        author: row.author,
+        kind: row.kind,
+        timestamp: row.time,
+        parents: row.parents,
+        linearized_parent: before,
+        fields: serde_json::from_str(&row.fields).unwrap_or_default(),
+    }
+}

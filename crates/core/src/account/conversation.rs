@@ -1,0 +1,580 @@
+//! A conversation: its repository, its index, and what its members' devices have.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use baraza_link::ChannelId;
+use baraza_store::{ConversationRow, ConversationState, MessageRow, StoreError};
+use baraza_swarm::{Author, CommitInfo, MergeOutcome, Repository, RepositoryError};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+
+use crate::account::index::{Entry, Index};
+use crate::account::known::Known;
+use crate::account::timers::Timer;
+use crate::account::{Account, Core, RequestId};
+use crate::command::Reply;
+use crate::event::{EventBody, MemberChange, Message};
+
+/// A conversation.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) row: ConversationRow,
+    /// Its repository; `None` while it is being cloned, or if it cannot be opened.
+    pub(super) repository: Option<Repository>,
+    pub(super) index: Index,
+    /// Whether there are heads beside the own branch, which could not be merged.
+    pub(super) diverged: bool,
+    /// Devices of the other members.
+    pub(super) peers: BTreeMap<DeviceId, PeerState>,
+    /// Texts to be committed.
+    pub(super) queue: VecDeque<Queued>,
+    /// Commits in the index's memory that are not in the database yet.
+    fresh: Vec<Fresh>,
+    /// Replies to give when those are.
+    waiting: Vec<(RequestId, CommitId)>,
+    /// Whether the row has changed.
+    dirty: bool,
+    /// The device it is being cloned from, and attempts so far.
+    pub(super) source: Option<DeviceId>,
+    pub(super) attempts: u32,
+}
+
+/// What is known of a device in a conversation, and under way with it.
+#[derive(Debug)]
+pub(super) struct PeerState {
+    pub(super) known: Known,
+    /// Notices sent since something was last learned.
+    pub(super) notices: u32,
+    /// Our channel to its repository.
+    pub(super) git: Option<Git>,
+    /// Fetches failed in a row.
+    pub(super) failures: u32,
+    /// A head of it that was refused: not fetched again.
+    pub(super) refused: Option<CommitId>,
+}
+
+/// A git channel of ours.
+#[derive(Debug)]
+pub(super) struct Git {
+    pub(super) channel: ChannelId,
+    pub(super) open: bool,
+    /// Fetch again when this is over, unless this commit is here by then.
+    pub(super) again: Option<CommitId>,
+}
+
+impl PeerState {
+    pub(super) fn new(known: Known) -> Self {
+        Self {
+            known,
+            notices: 0,
+            git: None,
+            failures: 0,
+            refused: None,
+        }
+    }
+}
+
+/// A text to be committed.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) request: RequestId,
+    pub(super) message: baraza_swarm::Message,
+}
+
+/// A commit to be written to the database.
+#[derive(Debug)]
+struct Fresh {
+    info: CommitInfo,
+    /// Whether clients are told of it.
+    tell: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(row: ConversationRow, repository: Option<Repository>) -> Self {
+        Self {
+            index: Index::new(row.number, row.length),
+            row,
+            repository,
+            diverged: false,
+            peers: BTreeMap::new(),
+            queue: VecDeque::new(),
+            fresh: Vec::new(),
+            waiting: Vec::new(),
+            dirty: false,
+            source: None,
+            attempts: 0,
+        }
+    }
+
+    /// Whether it can be used.
+    pub(super) fn is_ready(&self) -> bool {
+        self.row.state == ConversationState::Ready && self.repository.is_some()
+    }
+
+    /// Its repository, if it can be used.
+    pub(super) fn ready(&self) -> Option<&Repository> {
+        match self.row.state {
+            ConversationState::Ready => self.repository.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether an account may fetch from here, and we from it.
+    pub(super) fn is_authorised(&self, account: &AccountId) -> bool {
+        match &self.repository {
+            Some(repository) => repository.is_authorised(account).unwrap_or(false),
+            None => self.row.peer == Some(*account),
+        }
+    }
+
+    /// Commands that wait for this conversation, for an error to all of them.
+    pub(super) fn take_requests(&mut self) -> Vec<RequestId> {
+        let queued = self.queue.drain(..).map(|queued| queued.request);
+        let waiting = self.waiting.drain(..).map(|(request, _)| request);
+        queued.chain(waiting).collect()
+    }
+
+    /// Adds commits just validated and stored, oldest first, to the index in memory. With
+    /// `tell`, clients are told of them when they are written.
+    pub(super) fn add_fresh(
+        &mut self,
+        core: &Core,
+        commits: &[CommitId],
+        tell: bool,
+    ) -> Result<(), StoreError> {
+        let Some(repository) = &self.repository else {
+            return Ok(());
+        };
+        for id in commits {
+            if self.index.position(&core.store, id)?.is_some() {
+                continue;
+            }
+            let info = match repository.commit_info(id) {
+                Ok(info) => info,
+                Err(error) => {
+                    // Validated and stored a moment ago: the disk fails.
+                    tracing::error!(commit = %id, %error, "a commit cannot be read back");
+                    continue;
+                }
+            };
+            self.index.push(Entry {
+                id: *id,
+                parents: info.parents.clone(),
+                told: !matches!(info.message, baraza_swarm::Message::Merge),
+            });
+            self.fresh.push(Fresh { info, tell });
+        }
+        Ok(())
+    }
+
+    /// A command to be answered with this commit once it is in the database.
+    pub(super) fn answer_with(&mut self, request: RequestId, commit: CommitId) {
+        self.waiting.push((request, commit));
+    }
+
+    /// Whether something waits to be written.
+    fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty() || self.dirty || !self.waiting.is_empty()
+    }
+
+    /// The row has to be written.
+    pub(super) fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Merges heads of other devices that are not part of the own branch, if that works now.
+    pub(super) fn merge_rest(&mut self, core: &Core) -> Result<(), StoreError> {
+        let Some(repository) = &mut self.repository else {
+            return Ok(());
+        };
+        let heads = match repository.unmerged_heads() {
+            Ok(heads) => heads,
+            Err(error) => {
+                tracing::warn!(conversation = %self.row.id, %error, "heads cannot be compared");
+                return Ok(());
+            }
+        };
+        self.diverged = false;
+        for head in heads {
+            self.merge(core, head)?;
+        }
+        Ok(())
+    }
+
+    /// Joins a head that is here into the own branch.
+    pub(super) fn merge(&mut self, core: &Core, head: CommitId) -> Result<(), StoreError> {
+        let Some(repository) = &mut self.repository else {
+            return Ok(());
+        };
+        match repository.merge(core.author(), head, core.now.unix) {
+            Ok(MergeOutcome::UpToDate | MergeOutcome::FastForward) => {}
+            Ok(MergeOutcome::Merged(commit)) => self.add_fresh(core, &[commit], true)?,
+            Ok(MergeOutcome::Diverged(why)) => {
+                tracing::debug!(conversation = %self.row.id, %why, "two heads stay");
+                self.diverged = true;
+            }
+            Err(error) => {
+                tracing::warn!(conversation = %self.row.id, %error, "cannot merge");
+                self.diverged = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device has this commit, and so all its ancestors. Whether that is news.
+    pub(super) fn learn(
+        &mut self,
+        core: &mut Core,
+        device: DeviceId,
+        commit: &CommitId,
+    ) -> Result<bool, StoreError> {
+        let head = self.repository.as_ref().map(Repository::head);
+        let Some(peer) = self.peers.get_mut(&device) else {
+            return Ok(false);
+        };
+        let news = if head == Some(*commit) && !self.diverged {
+            peer.known.add_all(&self.index)
+        } else {
+            peer.known.add(commit, &self.index, &core.store)?
+        };
+        if news {
+            peer.notices = 0;
+            // Losing this costs a notice too many, so that it need not be written at once.
+            let soon = core.after(WRITE_SOON);
+            core.timers.sooner(Timer::Write, soon);
+            core.emit(EventBody::MessageDelivered {
+                conversation: self.row.id,
+                message: *commit,
+                account: peer.known.owner,
+                device,
+            });
+        }
+        Ok(news)
+    }
+
+    /// Writes what is fresh to the database; within a transaction.
+    fn write_fresh(&mut self, core: &mut Core) -> Result<(), StoreError> {
+        core.store.begin()?;
+        let number = self.row.number;
+        let first = self.index.written();
+        let mut before = match first.checked_sub(1) {
+            Some(position) => self.index.at(&core.store, position)?.map(|(id, _)| id),
+            None => None,
+        };
+        for (offset, fresh) in (0_u64..).zip(std::mem::take(&mut self.fresh)) {
+            let position = first.saturating_add(offset);
+            let message = message_of(&fresh.info, before);
+            before = Some(fresh.info.id);
+            let fields = serde_json::to_string(&message.fields).unwrap_or_default();
+            let row = MessageRow {
+                position,
+                id: message.id,
+                author: message.author,
+                kind: message.kind.clone(),
+                time: message.timestamp,
+                parents: message.parents.clone(),
+                fields,
+            };
+            core.store.add_message(number, &row)?;
+            if fresh.tell {
+                let conversation = self.row.id;
+                if let Some((member, change)) = member_change(&fresh.info) {
+                    core.events.push(EventBody::MemberEvent {
+                        conversation,
+                        member,
+                        change,
+                    });
+                }
+                core.events.push(EventBody::MessageReceived {
+                    conversation,
+                    message,
+                });
+            }
+        }
+        self.index.set_written();
+        self.row.length = self.index.length();
+        self.row.head = self.repository.as_ref().map(Repository::head);
+        core.store.put_conversation(&self.row)?;
+        self.dirty = false;
+        let replies = self.waiting.drain(..);
+        core.replies
+            .extend(replies.map(|(request, commit)| (request, Ok(Reply::Message(commit)))));
+        Ok(())
+    }
+}
+
+/// What may wait is written this much later.
+const WRITE_SOON: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A commit as clients see it.
+pub(super) fn message_of(info: &CommitInfo, before: Option<CommitId>) -> Message {
+    let mut fields: BTreeMap<String, String> = info
+        .fields
+        .iter()
+        .filter(|(key, _)| !RESERVED.contains(&key.as_str()))
+        .map(|(key, value)| {
+            let text = match value {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            (key.clone(), text)
+        })
+        .collect();
+    if matches!(info.message, baraza_swarm::Message::Merge) {
+        fields.insert("body".into(), String::new());
+    }
+    Message {
+        id: info.id,
+        author: info.author,
+        kind: info.message.kind().to_owned(),
+        timestamp: info.time.secs(),
+        parents: info.parents.clone(),
+        linearized_parent: before,
+        fields,
+    }
+}
+
+/// Keys of a commit's JSON that would stand for something else in the map for clients.
+const RESERVED: [&str; 6] = [
+    "id",
+    "author",
+    "type",
+    "timestamp",
+    "parents",
+    "linearizedParent",
+];
+
+fn member_change(info: &CommitInfo) -> Option<(AccountId, MemberChange)> {
+    let baraza_swarm::Message::Member { action, uri } = &info.message else {
+        return None;
+    };
+    let change = match action {
+        baraza_swarm::MemberAction::Add => MemberChange::Added,
+        baraza_swarm::MemberAction::Join => MemberChange::Joined,
+        baraza_swarm::MemberAction::Remove => MemberChange::Left,
+        baraza_swarm::MemberAction::Ban => MemberChange::Banned,
+        baraza_swarm::MemberAction::Unban => MemberChange::Unbanned,
+    };
+    Some((uri.parse().ok()?, change))
+}
+
+impl Core {
+    /// Who signs commits.
+    pub(super) fn author(&self) -> Author<'_> {
+        Author {
+            identity: &self.identity,
+            name: &self.config.display_name,
+        }
+    }
+
+    /// Where conversations are.
+    pub(super) fn conversations_directory(&self) -> PathBuf {
+        self.config.directory.join("conversations")
+    }
+
+    /// Where a conversation is.
+    pub(super) fn conversation_directory(&self, id: &ConversationId) -> PathBuf {
+        self.conversations_directory().join(id.to_hex())
+    }
+}
+
+impl Account {
+    /// Opens all conversations, and brings their index up to date.
+    pub(super) fn load_conversations(&mut self) -> Result<(), StoreError> {
+        let rows = self.core.store.conversations(self.core.config.number)?;
+        for row in rows {
+            let directory = self.core.conversation_directory(&row.id);
+            let id = row.id;
+            let mut conversation = Conversation::new(row, None);
+            if conversation.row.state == ConversationState::Ready {
+                match open_repository(&self.core, &conversation.row, &directory) {
+                    Ok(repository) => conversation.repository = Some(repository),
+                    Err(error) => {
+                        tracing::error!(conversation = %id, %error, "cannot be opened");
+                        self.core.emit(EventBody::SyncError {
+                            conversation: id,
+                            device: None,
+                            rule: "repository".into(),
+                            detail: error.to_string(),
+                        });
+                    }
+                }
+                reconcile(&self.core, &mut conversation)?;
+                let known = self.core.store.deliveries(conversation.row.number)?;
+                for row in known {
+                    let known = Known::from_row(&row, &conversation.index, &self.core.store)?;
+                    conversation.peers.insert(row.device, PeerState::new(known));
+                }
+            }
+            self.conversations.insert(id, conversation);
+        }
+        let members: Vec<ConversationId> = self.conversations.keys().copied().collect();
+        for id in members {
+            self.meet_devices(&id);
+        }
+        Ok(())
+    }
+
+    /// Writes what is fresh in all conversations.
+    pub(super) fn index_fresh(&mut self) -> Result<(), StoreError> {
+        for conversation in self.conversations.values_mut() {
+            if conversation.has_fresh() {
+                conversation.write_fresh(&mut self.core)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what devices are known to have.
+    pub(super) fn write_deliveries(&mut self) -> Result<(), StoreError> {
+        for conversation in self.conversations.values_mut() {
+            for (device, peer) in &mut conversation.peers {
+                if let Some(row) = peer.known.take_row(*device) {
+                    self.core
+                        .store
+                        .put_delivery(conversation.row.number, &row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all known devices of a conversation's members are among its peers.
+    pub(super) fn meet_devices(&mut self, id: &ConversationId) {
+        let Some(conversation) = self.conversations.get_mut(id) else {
+            return;
+        };
+        for device in self.devices.values() {
+            let owner = device.row.owner;
+            if owner != self.core.account
+                && !conversation.peers.contains_key(&device.row.device)
+                && conversation.is_authorised(&owner)
+            {
+                let state = PeerState::new(Known::nothing(owner));
+                conversation.peers.insert(device.row.device, state);
+            }
+        }
+    }
+
+    /// Adds a conversation whose repository has just been made, with its first commits.
+    pub(super) fn add_conversation(
+        &mut self,
+        repository: Repository,
+        peer: Option<AccountId>,
+        commits: &[CommitId],
+    ) -> Result<ConversationId, StoreError> {
+        let id = repository.id();
+        let mut row = ConversationRow {
+            number: 0,
+            id,
+            state: ConversationState::Ready,
+            mode: repository.mode().number(),
+            peer,
+            created: self.core.now.unix,
+            removed: UnixTime::default(),
+            head: None,
+            length: 0,
+            read: None,
+        };
+        self.core.store.begin()?;
+        row.number = self
+            .core
+            .store
+            .add_conversation(self.core.config.number, &row)?;
+        let mut conversation = Conversation::new(row, Some(repository));
+        conversation.add_fresh(&self.core, commits, true)?;
+        conversation.touch();
+        self.conversations.insert(id, conversation);
+        self.meet_devices(&id);
+        Ok(id)
+    }
+
+    /// Packs loose objects where there are many.
+    pub(super) fn maintain(&mut self) {
+        for conversation in self.conversations.values_mut() {
+            if let Some(repository) = &mut conversation.repository
+                && let Err(error) = repository.maintain()
+            {
+                tracing::warn!(conversation = %conversation.row.id, %error, "cannot be packed");
+            }
+        }
+        let later = self.core.after(MAINTAIN);
+        self.core.timers.set(Timer::Maintain, later);
+    }
+}
+
+/// Pause between packing loose objects.
+pub(super) const MAINTAIN: std::time::Duration = std::time::Duration::from_secs(600);
+
+fn open_repository(
+    _core: &Core,
+    _row: &ConversationRow,
+    directory: &Path,
+) -> Result<Repository, RepositoryError> {
+    Repository::open(directory)
+}
+
+/// Indexes what is in the repository but not in the index: the program ended in between.
+/// Merges what was fetched but not merged.
+fn reconcile(core: &Core, conversation: &mut Conversation) -> Result<(), StoreError> {
+    let Some(repository) = &conversation.repository else {
+        return Ok(());
+    };
+    let head = repository.head();
+    let mut heads = vec![head];
+    match repository.unmerged_heads() {
+        Ok(unmerged) => heads.extend(unmerged),
+        Err(error) => {
+            tracing::warn!(conversation = %conversation.row.id, %error, "heads cannot be compared");
+        }
+    }
+    let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
+    for head in &heads {
+        missing_commits(core, conversation, head, &mut missing, &mut seen)?;
+    }
+    if !missing.is_empty() {
+        tracing::info!(conversation = %conversation.row.id, commits = missing.len(),
+            "indexing commits of an earlier run");
+        conversation.add_fresh(core, &missing, true)?;
+    }
+    if conversation.row.head != Some(head) {
+        conversation.touch();
+    }
+    if heads.len() > 1 {
+        conversation.merge_rest(core)?;
+    }
+    Ok(())
+}
+
+/// Appends to `missing` the ancestors of `head` that are not in the index, oldest first.
+fn missing_commits(
+    core: &Core,
+    conversation: &Conversation,
+    head: &CommitId,
+    missing: &mut Vec<CommitId>,
+    seen: &mut BTreeSet<CommitId>,
+) -> Result<(), StoreError> {
+    let Some(repository) = &conversation.repository else {
+        return Ok(());
+    };
+    // Depth first, each commit after its parents.
+    let mut waiting = vec![(*head, false)];
+    while let Some((id, parents_done)) = waiting.pop() {
+        if parents_done {
+            missing.push(id);
+            continue;
+        }
+        if !seen.insert(id) || conversation.index.position(&core.store, &id)?.is_some() {
+            continue;
+        }
+        waiting.push((id, true));
+        match repository.commit_info(&id) {
+            Ok(info) => waiting.extend(info.parents.into_iter().map(|parent| (parent, false))),
+            Err(error) => {
+                tracing::error!(commit = %id, %error, "a commit cannot be read");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

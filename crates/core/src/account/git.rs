@@ -1,0 +1,523 @@
+//! Git over channels: we fetch from devices, they fetch from us.
+//!
+//! There is one fetch at a time for each conversation and device, on a channel that stays
+//! open. A wish that comes meanwhile is fulfilled afterwards, if it was not by then.
+
+use std::time::Duration;
+
+use baraza_link::ChannelId;
+use baraza_store::{ConversationState, DeviceKind, Store, StoreError};
+use baraza_swarm::RepositoryError;
+use baraza_swarm::fetch::{Fetch, FetchLimits, FetchOutcome, FetchOutput, Local};
+use baraza_swarm::ingest::Fetched;
+use baraza_swarm::pack::{PackLimits, Spool};
+use baraza_swarm::upload_pack::ServerOutput;
+use baraza_swarm::view::View;
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
+use bytes::Bytes;
+
+use crate::account::Account;
+use crate::account::channels::{Channel, ChannelKind};
+use crate::account::conversation::Git;
+use crate::account::index::Index;
+use crate::account::timers::Timer;
+use crate::event::EventBody;
+
+/// First pause after a failed fetch.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause after failed fetches.
+const RETRY_LONGEST: Duration = Duration::from_secs(300);
+/// Failures that a refusal counts as: the same comes again, until the peer has repaired it.
+const REFUSAL: u32 = 6;
+/// A daemon of 2023 drops a notice that comes while it takes in a fetch.
+const AFTER_FETCH: Duration = Duration::from_millis(150);
+
+/// The own repository as a fetch sees it. What counts is the index: objects of an
+/// interrupted run may be on the disk without being part of the conversation yet.
+struct Here<'a> {
+    index: &'a Index,
+    store: &'a Store,
+    view: Option<&'a View<'a>>,
+}
+
+impl Local for Here<'_> {
+    fn contains(&self, id: &CommitId) -> bool {
+        matches!(self.index.position(self.store, id), Ok(Some(_)))
+    }
+
+    fn haves(&self, peer: &DeviceId, max: usize) -> Vec<CommitId> {
+        self.view
+            .map(|view| view.haves(peer, max))
+            .unwrap_or_default()
+    }
+}
+
+impl Account {
+    /// Fetches a conversation from a device, `wanted` in particular; not if that is here by
+    /// the time it could begin.
+    pub(super) fn request_fetch(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        wanted: Option<CommitId>,
+    ) -> Result<(), StoreError> {
+        if !self.devices.get(&device).is_some_and(|device| device.link) {
+            // When there is a link, all shared conversations are fetched.
+            self.want(device);
+            return Ok(());
+        }
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(peer) = conversation.peers.get_mut(&device) else {
+            return Ok(());
+        };
+        self.core.timers.clear(Timer::Fetch(id, device));
+        let Some(git) = &mut peer.git else {
+            self.open_git(id, device);
+            return Ok(());
+        };
+        if !git.open {
+            return Ok(());
+        }
+        let channel = git.channel;
+        let idle = self.channels.get(&channel).is_some_and(
+            |channel| matches!(&channel.kind, ChannelKind::Fetch { fetch, .. } if fetch.is_idle()),
+        );
+        if idle {
+            self.start_fetch(channel)
+        } else {
+            if wanted.is_some() {
+                git.again = wanted;
+            }
+            Ok(())
+        }
+    }
+
+    /// Asks a device for a channel to a conversation's repository.
+    pub(super) fn open_git(&mut self, id: ConversationId, device: DeviceId) {
+        let Some(peer) = self
+            .conversations
+            .get_mut(&id)
+            .and_then(|conversation| conversation.peers.get_mut(&device))
+        else {
+            return;
+        };
+        if peer.git.is_some() {
+            return;
+        }
+        let channel = self.core.channel();
+        peer.git = Some(Git {
+            channel,
+            open: false,
+            again: None,
+        });
+        let directory = self.core.config.directory.clone();
+        let fetch = Fetch::new(id, device, directory, FetchLimits::default());
+        let kind = ChannelKind::Fetch {
+            conversation: id,
+            fetch: Box::new(fetch),
+        };
+        let state = Channel::new(device, peer.known.owner, kind);
+        self.channels.insert(channel, state);
+        self.core.link(baraza_link::Command::Open {
+            channel,
+            device,
+            name: format!("git://{device}/{id}"),
+            reason: "application/im-gitmessage-id".to_owned(),
+        });
+    }
+
+    /// A git channel of ours is open.
+    pub(super) fn git_open(&mut self, channel: ChannelId) -> Result<(), StoreError> {
+        let Some(state) = self.channels.get(&channel) else {
+            return Ok(());
+        };
+        let device = state.device;
+        let ChannelKind::Fetch { conversation, .. } = state.kind else {
+            return Ok(());
+        };
+        let Some(conversation) = self.conversations.get_mut(&conversation) else {
+            return self.close_channel(channel);
+        };
+        if conversation.row.state == ConversationState::Cloning {
+            // The first device that opens a channel is cloned from (section 8.8).
+            if *conversation.source.get_or_insert(device) != device {
+                return self.close_channel(channel);
+            }
+        }
+        if let Some(git) = conversation
+            .peers
+            .get_mut(&device)
+            .and_then(|peer| peer.git.as_mut())
+        {
+            git.open = true;
+        }
+        self.start_fetch(channel)
+    }
+
+    fn start_fetch(&mut self, channel: ChannelId) -> Result<(), StoreError> {
+        let now = self.core.now.instant;
+        let Some(ChannelKind::Fetch { fetch, .. }) =
+            self.channels.get_mut(&channel).map(|state| &mut state.kind)
+        else {
+            return Ok(());
+        };
+        if fetch.start(now).is_err() {
+            return self.close_channel(channel);
+        }
+        self.pump_fetch(channel)
+    }
+
+    pub(super) fn fetch_data(
+        &mut self,
+        channel: ChannelId,
+        bytes: &Bytes,
+    ) -> Result<(), StoreError> {
+        let now = self.core.now.instant;
+        let Some(state) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let ChannelKind::Fetch {
+            conversation,
+            fetch,
+        } = &mut state.kind
+        else {
+            return Ok(());
+        };
+        let Some(conversation) = self.conversations.get(conversation) else {
+            return self.close_channel(channel);
+        };
+        let (index, store) = (&conversation.index, &self.core.store);
+        let mut receive = |view: Option<&View<'_>>| {
+            fetch.receive(now, bytes, &Here { index, store, view });
+        };
+        match &conversation.repository {
+            Some(repository) => {
+                if repository.with_view(|view| receive(Some(view))).is_none() {
+                    receive(None);
+                }
+            }
+            None => receive(None),
+        }
+        self.pump_fetch(channel)
+    }
+
+    pub(super) fn fetch_timeout(&mut self, channel: ChannelId) -> Result<(), StoreError> {
+        let now = self.core.now.instant;
+        if let Some(ChannelKind::Fetch { fetch, .. }) =
+            self.channels.get_mut(&channel).map(|state| &mut state.kind)
+        {
+            fetch.handle_timeout(now);
+        }
+        self.pump_fetch(channel)
+    }
+
+    /// Does what a fetch says.
+    fn pump_fetch(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        loop {
+            let Some(state) = self.channels.get_mut(&id) else {
+                return Ok(());
+            };
+            let device = state.device;
+            let ChannelKind::Fetch {
+                conversation,
+                fetch,
+            } = &mut state.kind
+            else {
+                return Ok(());
+            };
+            let conversation = *conversation;
+            match fetch.poll_output() {
+                None => {
+                    match fetch.poll_timeout() {
+                        Some(at) => self.core.timers.set(Timer::Channel(id), at),
+                        None => self.core.timers.clear(Timer::Channel(id)),
+                    }
+                    return Ok(());
+                }
+                Some(FetchOutput::Write(bytes)) => {
+                    if !state.write(id, &mut self.core, bytes) {
+                        return self.close_channel(id);
+                    }
+                }
+                Some(FetchOutput::Done(outcome)) => {
+                    self.fetched(id, conversation, device, outcome)?;
+                }
+                Some(FetchOutput::Failed(error)) => {
+                    self.core.link(baraza_link::Command::Close { channel: id });
+                    self.channels.remove(&id);
+                    self.core.timers.clear(Timer::Channel(id));
+                    return self.git_failed(conversation, device, id, &error.to_string());
+                }
+            }
+        }
+    }
+
+    /// A fetch is over.
+    fn fetched(
+        &mut self,
+        channel: ChannelId,
+        id: ConversationId,
+        device: DeviceId,
+        outcome: FetchOutcome,
+    ) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return self.close_channel(channel);
+        };
+        if let Some(peer) = conversation.peers.get_mut(&device) {
+            peer.failures = 0;
+        }
+        match outcome {
+            FetchOutcome::UpToDate { head } => self.learned(id, device, &head)?,
+            FetchOutcome::Pack { pack, head } => {
+                if conversation.row.state == ConversationState::Cloning {
+                    return self.finish_clone(id, device, channel, pack, head);
+                }
+                self.take_fetch(id, device, pack, head)?;
+            }
+        }
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        let again = conversation
+            .peers
+            .get_mut(&device)
+            .and_then(|peer| peer.git.as_mut())
+            .and_then(|git| git.again.take());
+        if let Some(wanted) = again
+            && conversation
+                .index
+                .position(&self.core.store, &wanted)?
+                .is_none()
+        {
+            return self.start_fetch(channel);
+        }
+        Ok(())
+    }
+
+    /// Takes in what was fetched.
+    fn take_fetch(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        pack: Spool,
+        head: CommitId,
+    ) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(repository) = &mut conversation.repository else {
+            return Ok(());
+        };
+        let fetched = Fetched {
+            pack,
+            head,
+            from: device,
+        };
+        match repository.ingest_fetch(fetched, &PackLimits::default()) {
+            Ok(commits) => {
+                conversation.add_fresh(&self.core, &commits, true)?;
+                conversation.merge(&self.core, head)?;
+                self.joined(&id)?;
+                self.learned(id, device, &head)?;
+                self.meet_devices(&id);
+                self.notify_all(id, Some(device))
+            }
+            Err(error) => self.fetch_refused(id, device, head, &error),
+        }
+    }
+
+    /// What was fetched cannot be taken in.
+    pub(super) fn fetch_refused(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        head: CommitId,
+        error: &RepositoryError,
+    ) -> Result<(), StoreError> {
+        tracing::warn!(conversation = %id, device = %device.short(), %error, "fetch refused");
+        let (rule, failures) = match error {
+            RepositoryError::Refused(refused) => (refused.rule.name(), REFUSAL),
+            RepositoryError::Pack(_) => ("pack", REFUSAL),
+            RepositoryError::Io(_) => ("disk", 1),
+            _ => ("repository", 1),
+        };
+        let Some(peer) = self
+            .conversations
+            .get_mut(&id)
+            .and_then(|conversation| conversation.peers.get_mut(&device))
+        else {
+            return Ok(());
+        };
+        peer.failures = peer.failures.saturating_add(failures);
+        if peer.refused.replace(head) != Some(head) {
+            self.core.emit(EventBody::SyncError {
+                conversation: id,
+                device: Some(device),
+                rule: rule.to_owned(),
+                detail: error.to_string(),
+            });
+        }
+        self.fetch_later(id, device);
+        Ok(())
+    }
+
+    fn fetch_later(&mut self, id: ConversationId, device: DeviceId) {
+        let Some(peer) = self
+            .conversations
+            .get(&id)
+            .and_then(|conversation| conversation.peers.get(&device))
+        else {
+            return;
+        };
+        let tries = peer.failures.saturating_sub(1);
+        let pause = self.core.back_off(RETRY_FIRST, tries, RETRY_LONGEST);
+        let later = self.core.after(pause);
+        self.core.timers.set(Timer::Fetch(id, device), later);
+    }
+
+    /// A git channel of ours is gone, with nothing under way.
+    pub(super) fn git_gone(&mut self, id: ConversationId, device: DeviceId, channel: ChannelId) {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
+        if let Some(peer) = conversation.peers.get_mut(&device)
+            && peer.git.as_ref().is_some_and(|git| git.channel == channel)
+        {
+            peer.git = None;
+        }
+    }
+
+    /// A git channel could not be opened, or a fetch on it failed.
+    pub(super) fn git_failed(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        channel: ChannelId,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        tracing::debug!(conversation = %id, device = %device.short(), reason, "fetch failed");
+        self.git_gone(id, device, channel);
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        if conversation.row.state == ConversationState::Cloning {
+            if conversation.source == Some(device) {
+                conversation.source = None;
+            }
+            self.clone_later(id);
+            return Ok(());
+        }
+        if let Some(peer) = conversation.peers.get_mut(&device) {
+            peer.failures = peer.failures.saturating_add(1);
+        }
+        self.fetch_later(id, device);
+        Ok(())
+    }
+
+    /// A peer that fetches from us sent something.
+    pub(super) fn serve_data(
+        &mut self,
+        channel: ChannelId,
+        bytes: &Bytes,
+    ) -> Result<(), StoreError> {
+        let Some(state) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let account: AccountId = state.account;
+        let ChannelKind::Serve {
+            conversation,
+            server,
+        } = &mut state.kind
+        else {
+            return Ok(());
+        };
+        let repository = self
+            .conversations
+            .get(conversation)
+            .and_then(|conversation| conversation.ready())
+            .filter(|repository| repository.is_authorised(&account).unwrap_or(false));
+        let served = repository
+            .and_then(|repository| repository.with_view(|view| server.receive(bytes, view)));
+        if served.is_none() {
+            return self.close_channel(channel);
+        }
+        self.serve(channel)
+    }
+
+    /// Sends what a server has to say, as far as there is room.
+    pub(super) fn serve(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        loop {
+            let Some(state) = self.channels.get_mut(&id).filter(|state| state.has_room()) else {
+                return Ok(());
+            };
+            let device = state.device;
+            let ChannelKind::Serve {
+                conversation,
+                server,
+            } = &mut state.kind
+            else {
+                return Ok(());
+            };
+            let chat = *conversation;
+            let output = self
+                .conversations
+                .get(conversation)
+                .and_then(|conversation| conversation.ready())
+                .and_then(|repository| repository.with_view(|view| server.poll_output(view)));
+            match output {
+                None => return self.close_channel(id),
+                Some(None) => return Ok(()),
+                Some(Some(ServerOutput::Write(bytes))) => {
+                    if !state.write(id, &mut self.core, bytes) {
+                        return self.close_channel(id);
+                    }
+                }
+                Some(Some(ServerOutput::Served { commit } | ServerOutput::UpToDate { commit })) => {
+                    self.learned(chat, device, &commit)?;
+                }
+                Some(Some(ServerOutput::Close(reason))) => {
+                    tracing::debug!(device = %device.short(), %reason, "stop serving");
+                    return self.close_channel(id);
+                }
+            }
+        }
+    }
+
+    /// A device is known to have a commit, with its ancestors.
+    pub(super) fn learned(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        commit: &CommitId,
+    ) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        if !conversation.learn(&mut self.core, device, commit)? {
+            return Ok(());
+        }
+        let Some(peer) = conversation.peers.get(&device) else {
+            return Ok(());
+        };
+        let timer = Timer::Notice(id, device);
+        if peer
+            .known
+            .owed(&conversation.index, &self.core.store)?
+            .is_none()
+        {
+            self.core.timers.clear(timer);
+            return Ok(());
+        }
+        let old = self
+            .devices
+            .get(&device)
+            .is_some_and(|device| device.row.kind != DeviceKind::New);
+        if old {
+            let soon = self.core.after(AFTER_FETCH);
+            self.core.timers.set(timer, soon);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Writing messages, in batches: one wait for the disk for all that came together.
+
+use baraza_store::StoreError;
+use baraza_swarm::{Message, Role};
+use baraza_wire::{CommitId, ConversationId};
+
+use crate::account::conversation::Queued;
+use crate::account::{Account, CommandFailure, RequestId};
+use crate::command::{CommandError, MAX_BODY};
+
+/// Texts committed together. Each takes a signature, so that more would keep the others,
+/// and the network, waiting.
+const BATCH: usize = 16;
+/// Texts waiting in one conversation.
+const MAX_QUEUED: usize = 10_000;
+
+impl Account {
+    /// Takes a text to be committed when everything before has been sent.
+    pub(super) fn queue_text(
+        &mut self,
+        request: RequestId,
+        id: ConversationId,
+        body: String,
+        reply_to: Option<CommitId>,
+    ) -> Result<(), CommandFailure> {
+        let account = self.core.account;
+        let conversation = self.conversation(&id)?;
+        let role = conversation
+            .ready()
+            .map(|repository| repository.role(&account))
+            .transpose()
+            .map_err(|error| CommandError::Repository(error.to_string()))?;
+        if !matches!(role.flatten(), Some(Role::Admin | Role::Member)) {
+            return Err(CommandError::NotMember.into());
+        }
+        if body.is_empty() {
+            return Err(CommandError::Invalid("the text is empty".into()).into());
+        }
+        if body.len() > MAX_BODY {
+            let text = format!("the text is longer than {MAX_BODY} bytes");
+            return Err(CommandError::Invalid(text).into());
+        }
+        if conversation.queue.len() >= MAX_QUEUED {
+            return Err(CommandError::Busy.into());
+        }
+        if let Some(replied) = &reply_to {
+            let position = conversation.index.position(&self.core.store, replied)?;
+            position.ok_or(CommandError::NoSuchMessage)?;
+        }
+        let conversation = self
+            .conversations
+            .get_mut(&id)
+            .ok_or(CommandError::NoSuchConversation)?;
+        conversation.queue.push_back(Queued {
+            request,
+            message: Message::Text { body, reply_to },
+        });
+        Ok(())
+    }
+
+    /// Whether texts wait to be committed.
+    pub(super) fn has_queued(&self) -> bool {
+        self.conversations
+            .values()
+            .any(|conversation| !conversation.queue.is_empty())
+    }
+
+    /// Commits a batch of texts for each conversation that has some. Whether there was one.
+    pub(super) fn commit_queued(&mut self) -> Result<bool, StoreError> {
+        let waiting: Vec<ConversationId> = self
+            .conversations
+            .values()
+            .filter(|conversation| !conversation.queue.is_empty())
+            .map(|conversation| conversation.row.id)
+            .collect();
+        for id in &waiting {
+            self.commit_batch(*id)?;
+        }
+        Ok(!waiting.is_empty())
+    }
+
+    fn commit_batch(&mut self, id: ConversationId) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        let count = conversation.queue.len().min(BATCH);
+        let (requests, messages): (Vec<_>, Vec<_>) = conversation
+            .queue
+            .drain(..count)
+            .map(|queued| (queued.request, queued.message))
+            .unzip();
+        let Some(repository) = &mut conversation.repository else {
+            return Ok(());
+        };
+        match repository.commit_batch(self.core.author(), &messages, self.core.now.unix) {
+            Ok(commits) => {
+                conversation.add_fresh(&self.core, &commits, true)?;
+                for (request, commit) in requests.into_iter().zip(commits) {
+                    conversation.answer_with(request, commit);
+                }
+                if conversation.diverged {
+                    conversation.merge_rest(&self.core)?;
+                }
+                self.notify_all(id, None)
+            }
+            Err(error) => {
+                tracing::error!(conversation = %id, %error, "cannot commit");
+                let text = error.to_string();
+                for request in requests {
+                    let error = CommandError::Repository(text.clone());
+                    self.core.replies.push((request, Err(error)));
+                }
+                Ok(())
+            }
+        }
+    }
+}
