@@ -167,6 +167,38 @@ impl Conversation {
         Ok(())
     }
 
+    /// Ancestors of `heads` that are not in the index, each after its own, and the heads.
+    pub(super) fn missing(
+        &self,
+        core: &Core,
+        heads: &[CommitId],
+    ) -> Result<Vec<CommitId>, StoreError> {
+        let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
+        let Some(repository) = &self.repository else {
+            return Ok(missing);
+        };
+        // Depth first.
+        let mut waiting: Vec<(CommitId, bool)> = heads.iter().map(|id| (*id, false)).collect();
+        while let Some((id, parents_done)) = waiting.pop() {
+            if parents_done {
+                missing.push(id);
+                continue;
+            }
+            if !seen.insert(id) || self.index.position(&core.store, &id)?.is_some() {
+                continue;
+            }
+            waiting.push((id, true));
+            match repository.commit_info(&id) {
+                Ok(info) => waiting.extend(info.parents.into_iter().map(|parent| (parent, false))),
+                Err(error) => {
+                    tracing::error!(commit = %id, %error, "a commit cannot be read");
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        Ok(missing)
+    }
+
     /// A command to be answered with this commit once it is in the database.
     pub(super) fn answer_with(&mut self, request: RequestId, commit: CommitId) {
         self.waiting.push((request, commit));
@@ -528,10 +560,7 @@ fn reconcile(core: &Core, conversation: &mut Conversation) -> Result<(), StoreEr
             tracing::warn!(conversation = %conversation.row.id, %error, "heads cannot be compared");
         }
     }
-    let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
-    for head in &heads {
-        missing_commits(core, conversation, head, &mut missing, &mut seen)?;
-    }
+    let missing = conversation.missing(core, &heads)?;
     if !missing.is_empty() {
         tracing::info!(conversation = %conversation.row.id, commits = missing.len(),
             "indexing commits of an earlier run");
@@ -542,39 +571,6 @@ fn reconcile(core: &Core, conversation: &mut Conversation) -> Result<(), StoreEr
     }
     if heads.len() > 1 {
         conversation.merge_rest(core)?;
-    }
-    Ok(())
-}
-
-/// Appends to `missing` the ancestors of `head` that are not in the index, oldest first.
-fn missing_commits(
-    core: &Core,
-    conversation: &Conversation,
-    head: &CommitId,
-    missing: &mut Vec<CommitId>,
-    seen: &mut BTreeSet<CommitId>,
-) -> Result<(), StoreError> {
-    let Some(repository) = &conversation.repository else {
-        return Ok(());
-    };
-    // Depth first, each commit after its parents.
-    let mut waiting = vec![(*head, false)];
-    while let Some((id, parents_done)) = waiting.pop() {
-        if parents_done {
-            missing.push(id);
-            continue;
-        }
-        if !seen.insert(id) || conversation.index.position(&core.store, &id)?.is_some() {
-            continue;
-        }
-        waiting.push((id, true));
-        match repository.commit_info(&id) {
-            Ok(info) => waiting.extend(info.parents.into_iter().map(|parent| (parent, false))),
-            Err(error) => {
-                tracing::error!(commit = %id, %error, "a commit cannot be read");
-                return Ok(());
-            }
-        }
     }
     Ok(())
 }

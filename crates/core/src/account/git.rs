@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use baraza_link::ChannelId;
 use baraza_store::{ConversationState, DeviceKind, Store, StoreError};
-use baraza_swarm::RepositoryError;
 use baraza_swarm::fetch::{Fetch, FetchLimits, FetchOutcome, FetchOutput, Local};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::{PackLimits, Spool};
 use baraza_swarm::upload_pack::ServerOutput;
-use baraza_swarm::view::View;
+use baraza_swarm::{Repository, RepositoryError};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 use bytes::Bytes;
 
@@ -37,7 +36,7 @@ const AFTER_FETCH: Duration = Duration::from_millis(150);
 struct Here<'a> {
     index: &'a Index,
     store: &'a Store,
-    view: Option<&'a View<'a>>,
+    repository: Option<&'a Repository>,
 }
 
 impl Local for Here<'_> {
@@ -46,8 +45,8 @@ impl Local for Here<'_> {
     }
 
     fn haves(&self, peer: &DeviceId, max: usize) -> Vec<CommitId> {
-        self.view
-            .map(|view| view.haves(peer, max))
+        self.repository
+            .map(|repository| repository.haves(peer, max))
             .unwrap_or_default()
     }
 }
@@ -188,18 +187,12 @@ impl Account {
         let Some(conversation) = self.conversations.get(conversation) else {
             return self.close_channel(channel);
         };
-        let (index, store) = (&conversation.index, &self.core.store);
-        let mut receive = |view: Option<&View<'_>>| {
-            fetch.receive(now, bytes, &Here { index, store, view });
+        let here = Here {
+            index: &conversation.index,
+            store: &self.core.store,
+            repository: conversation.repository.as_ref(),
         };
-        match &conversation.repository {
-            Some(repository) => {
-                if repository.with_view(|view| receive(Some(view))).is_none() {
-                    receive(None);
-                }
-            }
-            None => receive(None),
-        }
+        fetch.receive(now, bytes, &here);
         self.pump_fetch(channel)
     }
 
@@ -316,7 +309,10 @@ impl Account {
             from: device,
         };
         match repository.ingest_fetch(fetched, &PackLimits::default()) {
-            Ok(commits) => {
+            Ok(_) => {
+                // Not only what is new on the disk: a crash may have come between storing
+                // and indexing.
+                let commits = conversation.missing(&self.core, &[head])?;
                 conversation.add_fresh(&self.core, &commits, true)?;
                 conversation.merge(&self.core, head)?;
                 self.joined(&id)?;
@@ -438,11 +434,10 @@ impl Account {
             .get(conversation)
             .and_then(|conversation| conversation.ready())
             .filter(|repository| repository.is_authorised(&account).unwrap_or(false));
-        let served = repository
-            .and_then(|repository| repository.with_view(|view| server.receive(bytes, view)));
-        if served.is_none() {
+        let Some(repository) = repository else {
             return self.close_channel(channel);
-        }
+        };
+        server.receive(bytes, repository);
         self.serve(channel)
     }
 
@@ -465,7 +460,7 @@ impl Account {
                 .conversations
                 .get(conversation)
                 .and_then(|conversation| conversation.ready())
-                .and_then(|repository| repository.with_view(|view| server.poll_output(view)));
+                .map(|repository| server.poll_output(repository));
             match output {
                 None => return self.close_channel(id),
                 Some(None) => return Ok(()),
