@@ -62,11 +62,19 @@ fn v4_addresses(table: &str) -> impl Iterator<Item = Ipv4Addr> {
     })
 }
 
-/// The first column of the list of interfaces' addresses.
+/// Flags of addresses that are deprecated, tentative, or found to be taken already
+/// (docs/protocol/04-connection.md section 4).
+const UNUSABLE: u32 = 0x20 | 0x40 | 0x08;
+
+/// The first column of the list of interfaces' addresses, if the fifth, the flags, has
+/// nothing against it.
 fn v6_addresses(list: &str) -> impl Iterator<Item = Ipv6Addr> {
     list.lines().filter_map(|line| {
-        let digits = line.split_whitespace().next()?;
-        u128::from_str_radix(digits, 16).ok().map(Ipv6Addr::from)
+        let mut words = line.split_whitespace();
+        let digits = words.next()?;
+        let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
+        let address = u128::from_str_radix(digits, 16).ok().map(Ipv6Addr::from);
+        address.filter(|_| flags & UNUSABLE == 0)
     })
 }
 
@@ -83,7 +91,9 @@ mod tests {
         let found: Vec<_> = v4_addresses(table).collect();
         assert_eq!(found, [Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 2)]);
         let list = "00000000000000000000000000000001 01 80 10 80       lo\n\
-            fd000000000000000000000000000002 04 40 00 82     eth0\n";
+            fd000000000000000000000000000002 04 40 00 82     eth0\n\
+            fd000000000000000000000000000003 04 40 00 a0     eth0\n\
+            fd000000000000000000000000000004 04 40 00 c0     eth0\n";
         let found: Vec<_> = v6_addresses(list).collect();
         assert_eq!(
             found,

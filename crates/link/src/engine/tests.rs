@@ -1,2 +1,3 @@
+mod chaos;
 mod net;
 mod scenarios;

@@ -463,12 +463,14 @@ impl Agent {
         self.idle = if busy { None } else { self.idle.or(Some(now)) };
     }
 
+    /// Targets with a connection that may still become valid.
+    fn dialling(&self) -> usize {
+        let dialled = |target: &&Target| matches!(target.state, TargetState::Dialled);
+        self.targets.iter().filter(dialled).count()
+    }
+
     fn dial_due(&mut self, now: Instant) {
-        let mut dialling = self
-            .targets
-            .iter()
-            .filter(|target| matches!(target.state, TargetState::Dialled))
-            .count();
+        let mut dialling = self.dialling();
         for (index, target) in self.targets.iter_mut().enumerate() {
             let due = matches!(target.state, TargetState::Waiting(at) if at <= now);
             if !due || dialling >= MAX_AT_ONCE {
@@ -650,8 +652,13 @@ impl Agent {
         if self.failed || self.selected.is_some() {
             return;
         }
-        for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            self.conn_timeout(now, id);
+        // The end of one connection may leave another without an excuse.
+        let mut dropped = true;
+        while dropped {
+            dropped = false;
+            for id in self.conns.keys().copied().collect::<Vec<_>>() {
+                dropped |= self.conn_timeout(now, id);
+            }
         }
         let passed = |since: Option<Instant>, timeout| {
             since.is_some_and(|since| now.saturating_duration_since(since) >= timeout)
@@ -665,21 +672,21 @@ impl Agent {
         }
     }
 
-    fn conn_timeout(&mut self, now: Instant, id: ConnId) {
-        let deadline = self.conn_deadline(id);
-        if deadline.is_some_and(|at| at <= now) {
-            return self.drop_conn(now, id);
+    /// Whether the connection was given up.
+    fn conn_timeout(&mut self, now: Instant, id: ConnId) -> bool {
+        if self.conn_deadline(id).is_some_and(|at| at <= now) {
+            self.drop_conn(now, id);
+            return true;
         }
-        let Some(conn) = self.conns.get_mut(&id) else {
-            return;
-        };
-        if let Some(check) = &mut conn.check
+        let check = self.conns.get_mut(&id).and_then(|conn| conn.check.as_mut());
+        if let Some(check) = check
             && check.repeat.is_some_and(|at| at <= now)
         {
             check.repeat = now.checked_add(CHECK_REPEAT);
             let bytes = check.bytes.clone();
             self.send(id, &bytes);
         }
+        false
     }
 
     /// When a connection is given up.
@@ -714,8 +721,9 @@ impl Agent {
             let repeat = conn.check.as_ref().and_then(|check| check.repeat);
             [self.conn_deadline(*id), repeat]
         });
+        let may_dial = self.dialling() < MAX_AT_ONCE;
         let targets = self.targets.iter().map(|target| match target.state {
-            TargetState::Waiting(at) => Some(at),
+            TargetState::Waiting(at) if may_dial => Some(at),
             _ => None,
         });
         let nomination = self.first_valid.filter(|_| {

@@ -1,3 +1,6 @@
+use baraza_wire::Rng;
+use proptest::prelude::*;
+
 use super::*;
 use crate::ice::candidate::Gathered;
 use crate::testing::start;
@@ -468,4 +471,115 @@ fn the_recorded_controlling_peer_is_understood() {
         *data,
         AgentOutput::Data(Bytes::from_static(b"\x16\x03\x01\0\0"))
     );
+}
+
+/// A message of a peer that knows the passwords and uses them badly.
+fn odd_message(rng: &mut Rng, own: &Credentials, peer: &Credentials, last: &[u8]) -> Vec<u8> {
+    let known = Message::parse(last).map(|message| message.transaction);
+    let transaction = match known {
+        Ok(transaction) if !rng.one_in(4) => transaction,
+        _ => TransactionId(rng.bytes()),
+    };
+    let classes = [
+        Class::Request,
+        Class::Success,
+        Class::Error,
+        Class::Indication,
+    ];
+    let class = classes[rng.index(4).unwrap()];
+    let mut builder = Builder::new(class, transaction);
+    if !rng.one_in(4) {
+        builder = builder.priority(rng.u32());
+    }
+    if rng.one_in(3) {
+        builder = builder.use_candidate();
+    }
+    if !rng.one_in(3) {
+        builder = builder.mapped("192.0.2.1:5".parse().unwrap());
+    }
+    builder = match rng.range(0..4) {
+        0 => builder.role(Role::Controlled(rng.u64())),
+        1 => builder.role(Role::Controlling(rng.u64())),
+        2 => builder.error([400, 401, 487][rng.index(3).unwrap()], "no"),
+        _ => builder,
+    };
+    let password = if class == Class::Request {
+        builder = builder.username(&own.ufrag, &peer.ufrag);
+        &own.pwd
+    } else {
+        &peer.pwd
+    };
+    builder.finish(Some(password)).to_vec()
+}
+
+proptest! {
+    #[test]
+    fn odd_peers_are_borne(seed: u64, controlling: bool, steps in 1_usize..300) {
+        let mut rng = Rng::from_seed(seed);
+        let peer = Credentials::random(&mut rng);
+        let own_ip = IpAddr::from([10, 77, 0, 1]);
+        let config = AgentConfig {
+            controlling,
+            first_conn: 0,
+            allow_loopback: false,
+            own_addresses: vec![own_ip],
+        };
+        let mut agent = Agent::new(config, rng.fork());
+        let mut now = start();
+        let mut conns: Vec<ConnId> = Vec::new();
+        let (mut last, mut accepted, mut selected, mut failed) = (Vec::new(), 0, 0, 0);
+        for _ in 0..steps {
+            let conn = rng.index(conns.len()).map(|index| conns[index]);
+            match (rng.range(0..12), conn) {
+                (0, _) => {
+                    accepted += 1;
+                    let id = ConnId::accepted(accepted);
+                    conns.push(id);
+                    agent.accepted(now, id, "10.77.0.2:4000".parse().unwrap());
+                }
+                (1, _) => {
+                    let candidates = (0..rng.range(1..20))
+                        .filter_map(|port| {
+                            let kind = ["host", "srflx", "relay"][rng.index(3)?];
+                            Candidate::parse(&format!(
+                                "H 1 TCP 5 10.77.0.2 {} typ {kind} tcptype passive",
+                                port + 5000
+                            ))
+                        })
+                        .collect();
+                    let credentials = peer.clone();
+                    agent.set_remote(now, Description { credentials, candidates });
+                }
+                (2, Some(conn)) => agent.connected(now, conn),
+                (3, Some(conn)) if rng.one_in(3) => agent.closed(now, conn),
+                (4, Some(conn)) => agent.received(now, conn, &rng.bytes::<40>()),
+                (5, _) => {
+                    now += Duration::from_millis(rng.range(0..3000));
+                    agent.handle_timeout(now);
+                    prop_assert!(agent.poll_timeout().is_none_or(|at| at > now));
+                }
+                (6, Some(conn)) => agent.received(now, conn, b"\0\x05\x16\x03\x03\0\0"),
+                (_, Some(conn)) => {
+                    let own = agent.local.clone();
+                    let message = odd_message(&mut rng, &own, &peer, &last);
+                    let mut frame = BytesMut::new();
+                    put_frame(&mut frame, &message).unwrap();
+                    agent.received(now, conn, &frame);
+                }
+                _ => {}
+            }
+            while let Some(output) = agent.poll_output() {
+                match output {
+                    AgentOutput::Connect { conn, .. } => conns.push(conn),
+                    AgentOutput::Write { bytes, .. } => last = bytes[2..].to_vec(),
+                    AgentOutput::Close { conn } => conns.retain(|other| *other != conn),
+                    AgentOutput::Selected { .. } => selected += 1,
+                    AgentOutput::Data(_) => prop_assert_eq!(selected, 1),
+                    AgentOutput::Failed(_) => failed += 1,
+                }
+            }
+            prop_assert!(selected <= 1 && failed <= 1);
+            prop_assert!(agent.conns.len() <= MAX_ACCEPTED + 20);
+        }
+    }
 }
