@@ -220,7 +220,7 @@ for card in ("BEGIN:VCARD\nVERSION:2.1\nFN:Alice\nEND:VCARD",
 # -- local API
 
 for body in ({"display_name": "Alice"}, {"display_name": "Ali\u0000ce", "password": "x" * 50},
-             {"to": "ce4fc38761d203cd6b4296568f499ca9ea0a06fc"}, {"body": "hello", "reply_to": ""},
+             {"id": "ce4fc38761d203cd6b4296568f499ca9ea0a06fc"}, {"body": "hello", "reply_to": ""},
              {"body": "سلام"}, {"conversation": "b901934f6cc6f42b397e1853f06c54bebbf29285"}):
     seed("api_json", json.dumps(body).encode())
 for line in text("head-messages.txt").splitlines()[:400]:

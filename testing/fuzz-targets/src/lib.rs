@@ -11,6 +11,7 @@
     reason = "a panic is how a fuzz target says that it failed"
 )]
 
+mod api;
 mod core;
 mod dht;
 mod identity;
@@ -26,6 +27,7 @@ pub type Target = fn(&[u8]) -> bool;
 /// All targets by name; the name is also that of its file and of its folder of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
     ("account_value", core::account_value),
+    ("api_json", api::api_json),
     ("archive", identity::archive),
     ("archive_json", identity::archive_json),
     ("certificate", identity::certificate),
