@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use baraza_wire::{CommitId, ConversationId, DeviceId};
 use gix::objs::Find;
 
+use crate::journal::Object;
 use crate::pack::{PackError, PackLimits, Spool};
-use crate::promote::{Database, promote, sync_directory};
+use crate::promote::{Database, promote, promote_many, sync_directory, write_loose};
 use crate::upload_pack::object_id;
 
 /// Something fetched.
@@ -68,17 +69,34 @@ pub fn ingest<R>(
     limits: &PackLimits,
     check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R>,
 ) -> Result<Vec<CommitId>, IngestError<R>> {
-    let Fetched { pack, head, from } = fetched;
-    let commits = if known.exists(&object_id(&head)) {
-        Vec::new()
-    } else {
-        promote(git_directory, known, pack, head, limits, |objects| {
-            let is_known = |id: &CommitId| known.exists(&object_id(id));
-            check(objects, &is_known).map_err(IngestError::Refused)
-        })?
-    };
+    let from = fetched.from;
+    let head = fetched.head;
+    let (commits, few) = ingest_many(git_directory, known, fetched, limits, check)?;
+    let objects = few
+        .iter()
+        .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
+    write_loose(git_directory, objects, true)?;
     write_reference(git_directory, &remote_name(&from), &head)?;
     Ok(commits)
+}
+
+/// As [`ingest`], but no reference moves, and few new objects are not written but returned
+/// in the order in which they must be.
+pub(crate) fn ingest_many<R>(
+    git_directory: &Path,
+    known: &dyn Database,
+    fetched: Fetched,
+    limits: &PackLimits,
+    check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R>,
+) -> Result<(Vec<CommitId>, Vec<Object>), IngestError<R>> {
+    let Fetched { pack, head, .. } = fetched;
+    if known.exists(&object_id(&head)) {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    promote_many(git_directory, known, pack, head, limits, |objects| {
+        let is_known = |id: &CommitId| known.exists(&object_id(id));
+        check(objects, &is_known).map_err(IngestError::Refused)
+    })
 }
 
 /// Makes the repository `directory/.git` out of a first fetch, if all of its history
@@ -180,8 +198,8 @@ pub(crate) fn create_layout(git_directory: &Path) -> io::Result<()> {
         fs::create_dir_all(git_directory.join(directory))?;
     }
     let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n";
-    write_file(&git_directory.join("config"), config.as_bytes())?;
-    write_file(&git_directory.join("HEAD"), b"ref: refs/heads/main\n")
+    write_file(&git_directory.join("config"), config.as_bytes(), true)?;
+    write_file(&git_directory.join("HEAD"), b"ref: refs/heads/main\n", true)
 }
 
 /// The name of the reference that remembers a device's head.
@@ -191,17 +209,30 @@ pub(crate) fn remote_name(device: &DeviceId) -> String {
 
 /// Sets a reference, durably, whatever it was.
 pub(crate) fn write_reference(git_directory: &Path, name: &str, id: &CommitId) -> io::Result<()> {
-    write_file(&git_directory.join(name), format!("{id}\n").as_bytes())
+    write_file(
+        &git_directory.join(name),
+        format!("{id}\n").as_bytes(),
+        true,
+    )
+}
+
+/// Sets a reference at once, but not durably.
+pub(crate) fn place_reference(git_directory: &Path, name: &str, id: &CommitId) -> io::Result<()> {
+    write_file(
+        &git_directory.join(name),
+        format!("{id}\n").as_bytes(),
+        false,
+    )
 }
 
 /// Replaces a small file at once.
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let Some(parent) = path.parent() else {
         return Err(io::Error::other("a file without a directory"));
     };
     if !parent.is_dir() {
         fs::create_dir_all(parent)?;
-        if let Some(above) = parent.parent() {
+        if let Some(above) = parent.parent().filter(|_| durable) {
             sync_directory(above)?;
         }
     }
@@ -209,7 +240,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .prefix(".tmp-")
         .tempfile_in(parent)?;
     file.write_all(bytes)?;
-    File::sync_data(file.as_file())?;
+    if durable {
+        File::sync_data(file.as_file())?;
+    }
     file.persist(path).map_err(|error| error.error)?;
-    sync_directory(parent)
+    if durable {
+        sync_directory(parent)?;
+    }
+    Ok(())
 }

@@ -16,6 +16,7 @@ pub mod fetch;
 mod graph;
 mod history;
 pub mod ingest;
+mod journal;
 pub mod json;
 pub mod maintain;
 pub mod members;

@@ -7,10 +7,11 @@ use std::io;
 use std::path::Path;
 
 use gix::ObjectId;
-use gix::objs::{Data, Exists, Find, Kind};
+use gix::objs::{Data, Find, Kind};
 
+use crate::journal::Object;
 use crate::pack::{PackError, PackLimits, PackWriter, Spool, UnpackedPack};
-use crate::promote::{LOOSE_MAX, Quarantine, write_loose};
+use crate::promote::Quarantine;
 
 /// New objects in front of those of a repository.
 pub struct NewObjects<'a> {
@@ -56,28 +57,39 @@ impl<'a> NewObjects<'a> {
         id
     }
 
-    /// Writes all that `known` lacks to the repository: on stable storage when this
-    /// returns.
+    /// Takes the objects that are not `known` out, in the order in which they were added.
+    ///
+    /// # Errors
+    /// If two objects had one id.
+    pub(crate) fn into_vec(
+        self,
+        known: impl Fn(&ObjectId) -> bool,
+    ) -> Result<Vec<Object>, PackError> {
+        let mut new = self.new.into_inner();
+        if new.collision {
+            return Err(PackError::Collision);
+        }
+        let order = new.order.into_iter().filter(|id| !known(id));
+        Ok(order
+            .filter_map(|id| {
+                let (kind, data) = new.objects.remove(&id)?;
+                Some((id, kind, data))
+            })
+            .collect())
+    }
+
+    /// Writes all objects to the repository as a pack: on stable storage when this returns.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn store(self, git_directory: &Path, known: &dyn Exists) -> Result<(), PackError> {
-        let (mut order, collision) = {
+    pub fn store_pack(self, git_directory: &Path) -> Result<(), PackError> {
+        let order = {
             let mut new = self.new.borrow_mut();
-            (std::mem::take(&mut new.order), new.collision)
+            if new.collision {
+                return Err(PackError::Collision);
+            }
+            std::mem::take(&mut new.order)
         };
-        if collision {
-            return Err(PackError::Collision);
-        }
-        order.retain(|id| !known.exists(id));
-        if order.len() <= LOOSE_MAX {
-            let new = self.new.borrow();
-            let objects = order.iter().filter_map(|id| {
-                let (kind, data) = new.objects.get(id)?;
-                Some((*id, *kind, data.as_slice()))
-            });
-            return Ok(write_loose(git_directory, objects)?);
-        }
         let mut writer = PackWriter::new(order)?;
         let mut spool = Spool::new(git_directory);
         while let Some(chunk) = writer.next_chunk(&self, 64 << 10)? {

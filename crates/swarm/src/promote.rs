@@ -18,6 +18,7 @@ use gix::ObjectId;
 use gix::objs::{Exists, Find, Kind};
 use tempfile::TempDir;
 
+use crate::journal::Object;
 use crate::pack::{
     Deflate, InMemory, PackError, PackLimits, Spool, UnpackedPack, check_connected, write_index,
 };
@@ -51,6 +52,24 @@ pub fn promote<E: From<PackError>>(
     limits: &PackLimits,
     validate: impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, E>,
 ) -> Result<Vec<CommitId>, E> {
+    let (commits, few) = promote_many(git_directory, known, spool, head, limits, validate)?;
+    let objects = few
+        .iter()
+        .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
+    write_loose(git_directory, objects, true).map_err(PackError::Io)?;
+    Ok(commits)
+}
+
+/// As [`promote`], but the objects of a pack with few new ones are not written but
+/// returned, in the order in which they must be.
+pub(crate) fn promote_many<E: From<PackError>>(
+    git_directory: &Path,
+    known: &dyn Database,
+    spool: Spool,
+    head: CommitId,
+    limits: &PackLimits,
+    validate: impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, E>,
+) -> Result<(Vec<CommitId>, Vec<Object>), E> {
     let head = object_id(&head);
     let pack = UnpackedPack::read(spool, limits)?;
     if !pack.contains(&head) {
@@ -65,17 +84,16 @@ pub fn promote<E: From<PackError>>(
         let commits = validate(&objects)?;
         let new = new_objects(&pack, known, &commits)?;
         if new.len() <= LOOSE_MAX {
-            let objects = new.iter().filter_map(|id| {
-                let (kind, data) = pack.get(id)?;
-                Some((*id, kind, data))
+            let objects = new.into_iter().filter_map(|id| {
+                let (kind, data) = pack.get(&id)?;
+                Some((id, kind, data.to_vec()))
             });
-            write_loose(git_directory, objects).map_err(PackError::Io)?;
-        } else {
-            Quarantine::new(git_directory, &pack)
-                .and_then(|quarantine| quarantine.release(git_directory))
-                .map_err(PackError::Io)?;
+            return Ok((commits, objects.collect()));
         }
-        return Ok(commits);
+        Quarantine::new(git_directory, &pack)
+            .and_then(|quarantine| quarantine.release(git_directory))
+            .map_err(PackError::Io)?;
+        return Ok((commits, Vec::new()));
     }
     let quarantine = Quarantine::new(git_directory, &pack).map_err(PackError::Io)?;
     let mut objects =
@@ -86,7 +104,7 @@ pub fn promote<E: From<PackError>>(
     new_objects(&pack, known, &commits)?;
     drop(objects);
     quarantine.release(git_directory).map_err(PackError::Io)?;
-    Ok(commits)
+    Ok((commits, Vec::new()))
 }
 
 /// Removes what an interrupted [`promote`] left behind. For the start of a program: nothing
@@ -132,10 +150,12 @@ fn new_objects(
     Ok(blobs)
 }
 
-/// Writes objects as loose ones, each complete and on disk before it gets its name.
+/// Writes objects as loose ones, each complete before it gets its name, and if `durable`,
+/// on stable storage.
 pub(crate) fn write_loose<'a>(
     git_directory: &Path,
     objects: impl Iterator<Item = (ObjectId, Kind, &'a [u8])>,
+    durable: bool,
 ) -> io::Result<()> {
     let directory_of_all = git_directory.join("objects");
     let mut deflate = Deflate::new();
@@ -161,14 +181,19 @@ pub(crate) fn write_loose<'a>(
         file.write_all(packed)?;
         file.as_file()
             .set_permissions(Permissions::from_mode(0o444))?;
-        file.as_file().sync_data()?;
+        if durable {
+            file.as_file().sync_data()?;
+        }
         file.persist(&path).map_err(|error| error.error)?;
         directories.insert(directory);
+    }
+    if !durable {
+        return Ok(());
     }
     directories.iter().try_for_each(|path| sync_directory(path))
 }
 
-fn loose_path(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
+pub(crate) fn loose_path(objects: &Path, id: &ObjectId) -> (PathBuf, PathBuf) {
     let hex = id.to_hex().to_string();
     let (first, rest) = hex.split_at_checked(2).unwrap_or((&hex, ""));
     let directory = objects.join(first);

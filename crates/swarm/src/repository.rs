@@ -23,6 +23,7 @@ use gix::ObjectId;
 use crate::commit::Broken;
 use crate::history::Order;
 use crate::ingest::IngestError;
+use crate::journal::Journal;
 use crate::members::Membership;
 use crate::message::{Fields, Message};
 use crate::pack::PackError;
@@ -145,6 +146,8 @@ pub struct Repository {
     tree: ObjectId,
     remotes: BTreeMap<DeviceId, CommitId>,
     objects: gix::odb::Handle,
+    /// `None` until the first write, and for reading only.
+    journal: Option<Journal>,
     caches: Caches,
     /// The history as far as it was asked for.
     order: RefCell<Order>,

@@ -12,11 +12,12 @@ use super::{Author, Repository, RepositoryError, Result, damaged, own};
 use crate::certificates::IdentityError;
 use crate::commit::{Draft, Parsed, lower_hex};
 use crate::ingest::{Building, GIT, create_layout, write_reference};
+use crate::journal::{Journal, Object};
 use crate::maintain::{MaintainLimits, maintain};
 use crate::message::{Message, Mode};
 use crate::objects::NewObjects;
 use crate::pack::{PackError, expect};
-use crate::promote::remove_stale_quarantine;
+use crate::promote::{remove_stale_quarantine, write_loose};
 use crate::upload_pack::object_id;
 use crate::validate::{Caches, Checker, Founding};
 
@@ -53,7 +54,10 @@ impl Repository {
             }
         }
         remove_stale_quarantine(&git)?;
-        Self::load(directory)
+        let journal = Journal::open(&git)?;
+        let mut repository = Self::load(directory)?;
+        repository.journal = Some(journal);
+        Ok(repository)
     }
 
     /// Opens without changing anything.
@@ -76,6 +80,7 @@ impl Repository {
             tree,
             remotes: std::collections::BTreeMap::new(),
             objects,
+            journal: None,
             caches,
             order: std::cell::RefCell::default(),
             membership: std::cell::RefCell::default(),
@@ -184,10 +189,40 @@ impl Repository {
         let building = Building::new(&directory)?;
         let git = building.git_directory();
         create_layout(&git)?;
-        new.store(&git, &never)?;
+        let objects = new.into_vec(|_| false)?;
+        let objects = objects
+            .iter()
+            .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
+        write_loose(&git, objects, true)?;
         write_reference(&git, MAIN, &id)?;
         building.finish(&directory)?;
         Self::load(&directory)
+    }
+
+    /// The journal, which is only opened for writing.
+    pub(super) fn journal(&mut self) -> Result<&mut Journal> {
+        if self.journal.is_none() {
+            self.journal = Some(Journal::open(&self.git)?);
+        }
+        self.journal
+            .as_mut()
+            .ok_or_else(|| unusable(&self.directory, "there is no journal"))
+    }
+
+    /// Puts few objects and references on stable storage.
+    pub(super) fn store(
+        &mut self,
+        objects: &[Object],
+        references: &[(String, CommitId)],
+    ) -> Result<()> {
+        let journal = self.journal()?;
+        journal.append(objects, references)?;
+        if journal.is_long() {
+            journal.settle()?;
+            maintain(&self.git, &MaintainLimits::default())?;
+            self.objects = open_objects(&self.git)?;
+        }
+        Ok(())
     }
 
     /// Collects loose objects and small packs when there are many. Worth a call now and
@@ -196,6 +231,7 @@ impl Repository {
     /// # Errors
     /// If an object cannot be read or the disk fails; nothing is lost.
     pub fn maintain(&mut self) -> Result<()> {
+        self.journal()?.settle()?;
         maintain(&self.git, &MaintainLimits::default())?;
         self.objects = open_objects(&self.git)?;
         Ok(())

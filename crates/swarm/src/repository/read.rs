@@ -16,6 +16,7 @@ use crate::members::{Member, Membership, Role};
 use crate::message::{Fields, Message, Mode};
 use crate::pack::{PackError, expect};
 use crate::upload_pack::{Served, object_id};
+use crate::view::View;
 
 /// Commits of the own branch looked at to see what was merged.
 const MERGED_RECENTLY: usize = 500;
@@ -54,6 +55,16 @@ impl Repository {
     /// The last heads fetched, by device.
     pub fn remote_heads(&self) -> impl Iterator<Item = (DeviceId, CommitId)> + '_ {
         self.remotes.iter().map(|(device, head)| (*device, *head))
+    }
+
+    /// Calls `with` with heads and objects for the git wire; never `None`. The repository
+    /// itself is [`Served`] and [`Local`] too.
+    pub fn with_view<T>(&self, with: impl FnOnce(&View<'_>) -> T) -> Option<T> {
+        Some(with(&View {
+            objects: &self.objects,
+            head: Some(self.head),
+            remote_head: &|device| self.remote_head(device),
+        }))
     }
 
     /// Whether this commit is here, and so valid.

@@ -5,7 +5,7 @@ use std::path::Path;
 use baraza_wire::{CommitId, ConversationId};
 
 use super::{Repository, Result};
-use crate::ingest::{Fetched, clone_into, ingest};
+use crate::ingest::{Fetched, clone_into, ingest_many, remote_name};
 use crate::pack::{PackError, PackLimits};
 use crate::upload_pack::object_id;
 use crate::validate::{Caches, ValidateError, validate};
@@ -51,7 +51,7 @@ impl Repository {
         if gix::objs::Exists::exists(&self.objects, &id) && !self.contains(&head) {
             return Err(PackError::WrongKind(id).into());
         }
-        let commits = ingest::<ValidateError>(
+        let (commits, few) = ingest_many::<ValidateError>(
             &self.git,
             &self.objects,
             fetched,
@@ -62,6 +62,7 @@ impl Repository {
                 Ok(valid.0)
             },
         )?;
+        self.store(&few, &[(remote_name(&from), head)])?;
         self.remotes.insert(from, head);
         Ok(commits)
     }

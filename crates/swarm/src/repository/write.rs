@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use baraza_wire::{AccountId, CommitId, UnixTime};
 use gix::ObjectId;
-use gix::objs::Kind;
+use gix::objs::{Exists, Kind};
 
 use super::open::{MAIN, account_pem};
 use super::{Author, Divergence, MergeOutcome, Repository, RepositoryError, Result, own};
 use crate::certificates::IdentityError;
 use crate::commit::{Draft, Parsed, merge_message};
 use crate::graph::{Facts, Graph, GraphError, Placed};
-use crate::ingest::write_reference;
 use crate::members::Role;
 use crate::merge::{Sides, three_way};
 use crate::message::{MAX_MESSAGE, MemberAction, Message, Mode};
 use crate::objects::NewObjects;
 use crate::pack::PackError;
+use crate::promote::LOOSE_MAX;
 use crate::refusal::{Refused, Rule};
 use crate::tree::{TreeError, Trees};
 use crate::validate::{Checker, MAX_PROFILE};
@@ -351,7 +351,7 @@ impl Repository {
         }
         let theirs = self.caches.facts.get(&self.objects, &remote)?;
         if bases == [self.head] {
-            write_reference(&self.git, MAIN, &remote)?;
+            self.store(&[], &[(MAIN.to_owned(), remote)])?;
             self.move_head(remote, theirs.tree);
             return Ok(MergeOutcome::FastForward);
         }
@@ -401,8 +401,8 @@ impl Repository {
             .check(&id, &parsed)
             .map_err(|error| own(id, error))?;
         let facts = Arc::new(Facts::of(&parsed));
-        new.store(&self.git, &self.objects)?;
-        write_reference(&self.git, MAIN, &id)?;
+        let objects = new.into_vec(|id| self.objects.exists(id))?;
+        self.store(&objects, &[(MAIN.to_owned(), id)])?;
         self.caches.facts.insert(id, &facts);
         self.move_head(id, tree);
         Ok(MergeOutcome::Merged(id))
@@ -463,8 +463,14 @@ impl Repository {
         if head == self.head {
             return Ok(written);
         }
-        new.store(&self.git, &self.objects)?;
-        write_reference(&self.git, MAIN, &head)?;
+        let main = (MAIN.to_owned(), head);
+        if steps.len() > LOOSE_MAX {
+            new.store_pack(&self.git)?;
+            self.store(&[], &[main])?;
+        } else {
+            let objects = new.into_vec(|id| self.objects.exists(id))?;
+            self.store(&objects, &[main])?;
+        }
         for (id, placed) in &facts {
             self.caches.facts.insert(*id, &placed.facts);
         }
