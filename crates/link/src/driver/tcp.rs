@@ -18,21 +18,25 @@ use tracing::debug;
 
 use crate::api::{ConnId, ListenerId, TcpCommand, TcpEvent};
 
-/// Events that wait for `Links`; sockets are not read while there are more.
-const EVENTS: usize = 256;
+/// Events that wait for `Links`; sockets are not read while there are more. They hold at
+/// most 1 MiB, which is what a connection may still bring after it was paused.
+const EVENTS: usize = 16;
 
 /// Commands that wait for one socket. `Links` limits the bytes it has under way, and puts
 /// as many as it can into one command; a socket that lags further behind is closed.
 const COMMANDS: usize = 4096;
 
-/// How much is read at once: several of the longest frames.
-const READ: usize = 128 * 1024;
+/// How much is read at once: a few of the longest frames.
+const READ: usize = 64 * 1024;
 
 /// Pieces given to the system in one call.
 const PIECES: usize = 32;
 
 /// How long what was written before a close may take to leave.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How long a peer is read, for nobody, after its connection was closed.
+const DISCARD: Duration = Duration::from_secs(2);
 
 /// Connections a listener keeps until they are accepted.
 const BACKLOG: i32 = 128;
@@ -307,9 +311,11 @@ async fn serve(
     reports: mpsc::Sender<Report>,
 ) {
     match exchange(conn, &mut stream, &mut orders, &reports).await {
-        // Both sides of the rest see a plain end of the stream.
         Ok(Ended::Here) => {
             let _ = stream.shutdown().await;
+            // Bytes that nobody reads would make the system reset the connection, and the
+            // peer lose what it has not read yet.
+            let _ = tokio::time::timeout(DISCARD, discard(&mut stream)).await;
         }
         Ok(Ended::There) => {
             let _ = reports.send(Report::Event(TcpEvent::Closed { conn })).await;
@@ -319,6 +325,11 @@ async fn serve(
             let _ = reports.send(Report::Event(TcpEvent::Closed { conn })).await;
         }
     }
+}
+
+async fn discard(stream: &mut TcpStream) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(1..) = stream.read(&mut buffer).await {}
 }
 
 enum Ended {

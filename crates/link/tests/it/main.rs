@@ -3,3 +3,5 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod gnutls;
+mod links;
+mod world;
