@@ -1,4 +1,8 @@
 //! OpenDHT-compatible distributed hash table node (docs/protocol/01-dht.md).
+//!
+//! [`Dht`] is the node as a machine without sockets, clock or randomness of its own;
+//! [`driver`] runs one on UDP sockets. Values come and go as they are stored: [`secure`]
+//! signs, encrypts and opens them, which is the business of whoever uses the node.
 
 #![cfg_attr(
     not(test),
@@ -9,6 +13,7 @@ mod api;
 pub mod certificate_value;
 mod clock;
 mod counters;
+pub mod driver;
 pub mod engine;
 mod fragments;
 pub mod hash;

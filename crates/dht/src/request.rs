@@ -162,6 +162,15 @@ impl Requests {
             .collect()
     }
 
+    /// Transaction ids of all requests to an address.
+    pub(crate) fn to(&self, address: SocketAddr) -> Vec<u32> {
+        self.by_tid
+            .iter()
+            .filter(|(_, request)| request.to == address)
+            .map(|(tid, _)| *tid)
+            .collect()
+    }
+
     /// Whether an answer to a ping of an unknown node is awaited from the family.
     pub(crate) fn any_to_unknown(&self, ipv4: bool) -> bool {
         self.by_tid

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use baraza_wire::Now;
 use baraza_wire::msgpack::Reader;
 
 use super::receive::Confirmed;
@@ -244,6 +245,18 @@ impl Dht {
         if let Some(search) = request.purpose.search() {
             self.run_search(search);
         }
+    }
+
+    /// The host cannot send to an address.
+    pub fn handle_unreachable(&mut self, now: Now, to: SocketAddr) {
+        self.tick(now);
+        for tid in self.requests.to(to) {
+            // Ending one may have ended the others.
+            if self.requests.get_mut(tid).is_some() {
+                self.on_unanswered(tid);
+            }
+        }
+        self.settle();
     }
 
     /// A node does not answer: all requests to it are void.
