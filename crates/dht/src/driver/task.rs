@@ -75,6 +75,13 @@ impl Task {
         let sleep = tokio::time::sleep(Duration::ZERO);
         let mut sleep = Box::pin(sleep);
         let left = self.left.clone();
+        // A new socket counts as not writable until tokio looked at it.
+        for socket in [&self.sockets.ipv4, &self.sockets.ipv6]
+            .into_iter()
+            .flatten()
+        {
+            let _ = socket.writable().await;
+        }
         let ended = loop {
             self.drain();
             self.set_alarm(sleep.as_mut());

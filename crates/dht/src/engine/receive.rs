@@ -192,12 +192,16 @@ impl Dht {
             node.set_token(None, now);
             revived = true;
         }
+        let was_good = node.is_good(now);
         node.heard = now;
         revived |= node.expired;
         node.expired = false;
         if how == Confirmed::Replied {
             node.replied = now;
             self.tables.of_mut(family).replied(&id, now);
+        }
+        if !was_good {
+            self.status_changes();
         }
         if new || revived || how == Confirmed::Replied {
             self.offer_to_table(at, how);

@@ -20,6 +20,9 @@ use crate::value_type;
 /// Nodes read from a state file.
 const MAX_STORED_NODES: usize = 2 * MAX_NODES;
 
+/// Nodes of a state file that are pinged at once.
+const FIRST_PINGS: usize = 8;
+
 /// Why bytes are not a state file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -139,6 +142,14 @@ impl Dht {
             }
             Ok(())
         })?;
+        // One answer is enough to be connected.
+        for family in Family::BOTH {
+            let own = self.envelope.id;
+            for node in self.nodes.closest(family, &own, FIRST_PINGS, |_| true) {
+                self.ping(node);
+            }
+        }
+        self.status_changes();
         self.settle();
         Ok(())
     }
