@@ -24,6 +24,13 @@ pub(crate) const MAX_MESSAGE: usize = 512 * 1024;
 /// Bytes of all.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 
+/// Messages of which only fragments came so far.
+pub(crate) const MAX_EARLY: usize = 256;
+/// Bytes of such fragments of one message.
+pub(crate) const MAX_EARLY_MESSAGE: usize = 128 * 1024;
+/// Bytes of all such fragments.
+pub(crate) const MAX_EARLY_BYTES: usize = 4 * 1024 * 1024;
+
 #[derive(Debug)]
 struct Partial {
     head: Box<[u8]>,
@@ -79,15 +86,36 @@ pub(crate) struct Complete {
     pub(crate) values: Vec<Vec<u8>>,
 }
 
+/// Fragments that overtook the head of their message.
+#[derive(Debug)]
+struct Early {
+    pieces: Vec<(usize, usize, Box<[u8]>)>,
+    bytes: usize,
+    first: Ms,
+}
+
+/// What became of the head of a message.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// Its fragments are all there.
+    Complete(Complete),
+    /// It is not collected: there is no room, or it is already.
+    Refused,
+    /// Its fragments are collected.
+    Waiting,
+}
+
 /// Messages that wait for fragments.
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     partial: BTreeMap<(SocketAddr, u32), Partial>,
     bytes: usize,
+    early: BTreeMap<(SocketAddr, u32), Early>,
+    early_bytes: usize,
 }
 
 impl Fragments {
-    /// Starts to collect; `false` if there is no room or it is being collected already.
+    /// Starts to collect.
     pub(crate) fn start(
         &mut self,
         from: SocketAddr,
@@ -95,7 +123,7 @@ impl Fragments {
         head: &[u8],
         values: Values<'_>,
         now: Ms,
-    ) -> bool {
+    ) -> Started {
         self.expire(now);
         let source = Source::of(from.ip());
         let of_source = self
@@ -106,7 +134,7 @@ impl Fragments {
             || self.partial.len() >= MAX_PARTIAL
             || of_source.count() >= MAX_PER_SOURCE
         {
-            return false;
+            return Started::Refused;
         }
         // Values that came whole stay in their places; those that are too long are left
         // out, but keep theirs, because fragments are numbered.
@@ -120,7 +148,7 @@ impl Fragments {
             };
             total = total.saturating_add(len);
             if growing.len() >= MAX_VALUES || total > MAX_MESSAGE {
-                return false;
+                return Started::Refused;
             }
             growing.push(Growing {
                 len,
@@ -136,15 +164,66 @@ impl Fragments {
         };
         let bytes = self.bytes.saturating_add(size(&partial));
         if bytes > MAX_BYTES {
-            return false;
+            return Started::Refused;
         }
         self.bytes = bytes;
         self.partial.insert((from, tid), partial);
+        self.use_early(from, tid)
+    }
+
+    /// Fragments that overtook the head.
+    fn use_early(&mut self, from: SocketAddr, tid: u32) -> Started {
+        let Some(early) = self.early.remove(&(from, tid)) else {
+            return Started::Waiting;
+        };
+        self.early_bytes = self.early_bytes.saturating_sub(early.bytes);
+        let Some(partial) = self.partial.get_mut(&(from, tid)) else {
+            return Started::Refused;
+        };
+        for (index, offset, data) in early.pieces {
+            let value = partial.values.get_mut(index);
+            let added = value.and_then(|value| value.add(offset, &data));
+            self.bytes = self.bytes.saturating_add(added.unwrap_or_default());
+        }
+        if partial.values.iter().all(Growing::is_complete) {
+            self.take(from, tid)
+                .map_or(Started::Refused, Started::Complete)
+        } else {
+            Started::Waiting
+        }
+    }
+
+    /// Keeps fragments whose head did not come yet; `false` if there is no room.
+    fn keep_early(&mut self, from: SocketAddr, tid: u32, parts: Parts<'_>, now: Ms) -> bool {
+        let room = MAX_EARLY_BYTES.saturating_sub(self.early_bytes);
+        if !self.early.contains_key(&(from, tid)) && self.early.len() >= MAX_EARLY {
+            self.expire(now);
+            if self.early.len() >= MAX_EARLY {
+                return false;
+            }
+        }
+        let early = self.early.entry((from, tid)).or_insert_with(|| Early {
+            pieces: Vec::new(),
+            bytes: 0,
+            first: now,
+        });
+        for part in parts.iter() {
+            let len = part.data.len();
+            let bytes = early.bytes.saturating_add(len);
+            if part.index >= MAX_VALUES || bytes > MAX_EARLY_MESSAGE || len > room {
+                return false;
+            }
+            early.bytes = bytes;
+            self.early_bytes = self.early_bytes.saturating_add(len);
+            early
+                .pieces
+                .push((part.index, part.offset, part.data.into()));
+        }
         true
     }
 
     /// Takes the parts of a fragment; returns the message if it is complete then.
-    /// `Err` if nothing waits for them.
+    /// `Err` if they are of no use.
     pub(crate) fn add(
         &mut self,
         from: SocketAddr,
@@ -152,7 +231,10 @@ impl Fragments {
         parts: Parts<'_>,
         now: Ms,
     ) -> Result<Option<Complete>, Unexpected> {
-        let partial = self.partial.get_mut(&(from, tid)).ok_or(Unexpected)?;
+        let Some(partial) = self.partial.get_mut(&(from, tid)) else {
+            let kept = self.keep_early(from, tid, parts, now);
+            return if kept { Ok(None) } else { Err(Unexpected) };
+        };
         if now >= partial.until || !partial.last.within(PAUSE, now) {
             self.expire(now);
             return Err(Unexpected);
@@ -203,6 +285,19 @@ impl Fragments {
             }
             keep
         });
+        let early_bytes = &mut self.early_bytes;
+        self.early.retain(|_, early| {
+            let keep = early.first.within(PAUSE, now);
+            if !keep {
+                *early_bytes = early_bytes.saturating_sub(early.bytes);
+            }
+            keep
+        });
+    }
+
+    /// Whether the head of a message came.
+    pub(crate) fn is_waiting(&self, from: SocketAddr, tid: u32) -> bool {
+        self.partial.contains_key(&(from, tid))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -210,7 +305,7 @@ impl Fragments {
     }
 }
 
-/// A fragment that no message waits for.
+/// A fragment that is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unexpected;
 
@@ -252,7 +347,8 @@ mod tests {
 
     fn start(fragments: &mut Fragments, message: &Outgoing, now: Ms) -> bool {
         let head = Packet::decode(&message.head).unwrap();
-        fragments.start(from(), 7, &message.head, head.values.unwrap(), now)
+        let started = fragments.start(from(), 7, &message.head, head.values.unwrap(), now);
+        matches!(started, Started::Waiting)
     }
 
     fn add(
@@ -270,10 +366,6 @@ mod tests {
         let message = message(&[&a, &b]);
         let now = Ms::from_secs(100);
         let mut fragments = Fragments::default();
-        assert_eq!(
-            add(&mut fragments, &message.fragments[0], now).unwrap_err(),
-            Unexpected
-        );
         assert!(start(&mut fragments, &message, now));
         assert!(!start(&mut fragments, &message, now));
         let mut order: Vec<_> = message.fragments.iter().rev().collect();
@@ -286,6 +378,31 @@ mod tests {
         assert_eq!(complete.values, [a, b]);
         assert_eq!(*complete.head, *message.head);
         assert_eq!((fragments.len(), fragments.bytes), (0, 0));
+    }
+
+    #[test]
+    fn fragments_may_overtake_the_head() {
+        let value = vec![1; 4000];
+        let message = message(&[&value]);
+        let now = Ms::from_secs(100);
+        let mut fragments = Fragments::default();
+        for bytes in &message.fragments {
+            assert!(add(&mut fragments, bytes, now).unwrap().is_none());
+        }
+        let head = Packet::decode(&message.head).unwrap();
+        match fragments.start(from(), 7, &message.head, head.values.unwrap(), now) {
+            Started::Complete(complete) => assert_eq!(complete.values, [value]),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((fragments.early_bytes, fragments.bytes), (0, 0));
+        // They do not wait for long, nor without end.
+        for tid in 0..100_000 {
+            let packet = Packet::decode(&message.fragments[0]).unwrap();
+            let _ = fragments.add(from(), tid, packet.parts.unwrap(), now);
+        }
+        assert!(fragments.early_bytes <= MAX_EARLY_BYTES && fragments.early.len() <= MAX_EARLY);
+        fragments.expire(now.plus(PAUSE));
+        assert_eq!((fragments.early_bytes, fragments.early.len()), (0, 0));
     }
 
     #[test]
@@ -318,7 +435,11 @@ mod tests {
         let mut fragments = Fragments::default();
         let now = Ms::from_secs(100);
         let opened = (0..2000)
-            .filter(|tid| fragments.start(from(), *tid, &message.head, head.values.unwrap(), now))
+            .filter(|tid| {
+                let values = head.values.unwrap();
+                let started = fragments.start(from(), *tid, &message.head, values, now);
+                matches!(started, Started::Waiting)
+            })
             .count();
         assert_eq!(opened, MAX_PER_SOURCE);
     }

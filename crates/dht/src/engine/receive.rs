@@ -7,6 +7,7 @@ use baraza_wire::InfoHash;
 
 use super::{Dht, MAX_REQUESTS, whole};
 use crate::counters::Counters;
+use crate::fragments::{Complete, Started};
 use crate::message::{
     self, Kind, MAX_LISTED_NODES, NodeInfo, Packet, Values, canonical, is_martian,
 };
@@ -103,12 +104,14 @@ impl Dht {
             Kind::Update => token_valid() || self.is_listening_at(packet.id, from, packet.socket),
             _ => false,
         };
-        if !wanted
-            || !self
-                .fragments
-                .start(from, packet.tid, datagram, values, self.now)
-        {
-            Counters::count(&mut self.counters.fragments);
+        if !wanted {
+            return Counters::count(&mut self.counters.fragments);
+        }
+        let fragments = &mut self.fragments;
+        match fragments.start(from, packet.tid, datagram, values, self.now) {
+            Started::Complete(complete) => self.on_complete(from, &complete),
+            Started::Refused => Counters::count(&mut self.counters.fragments),
+            Started::Waiting => {}
         }
     }
 
@@ -116,11 +119,22 @@ impl Dht {
         let Some(parts) = packet.parts else {
             return Counters::count(&mut self.counters.malformed);
         };
-        let complete = match self.fragments.add(from, packet.tid, parts, self.now) {
-            Ok(Some(complete)) => complete,
-            Ok(None) => return self.delay_request(packet.tid),
-            Err(_) => return Counters::count(&mut self.counters.fragments),
-        };
+        if !self.fragments.is_waiting(from, packet.tid) && !self.limit.request(self.now, from.ip())
+        {
+            return Counters::count(&mut self.counters.rate_limited);
+        }
+        match self.fragments.add(from, packet.tid, parts, self.now) {
+            Ok(Some(complete)) => self.on_complete(from, &complete),
+            Ok(None) => {
+                if self.requests.answered(packet.tid, from).is_some() {
+                    self.delay_request(packet.tid);
+                }
+            }
+            Err(_) => Counters::count(&mut self.counters.fragments),
+        }
+    }
+
+    fn on_complete(&mut self, from: SocketAddr, complete: &Complete) {
         let Ok(mut packet) = Packet::decode(&complete.head) else {
             return Counters::count(&mut self.counters.malformed);
         };
