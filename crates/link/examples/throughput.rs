@@ -146,6 +146,15 @@ async fn main() {
     second_of_two(&mut alice, &mut bob, (here, there)).await;
 }
 
+/// What both ends together have spent of the processors, in seconds.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let fields: Vec<_> = after_name.split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
 /// A channel from `from` to `to`, accepted.
 async fn open(from: &mut End, to: &mut End, number: u64) -> (ChannelId, ChannelId) {
     let here = ChannelId(number);
@@ -172,7 +181,7 @@ async fn open(from: &mut End, to: &mut End, number: u64) -> (ChannelId, ChannelI
 
 /// 100 bytes there and back, one at a time.
 async fn round_trips(alice: &mut End, bob: &mut End, here: ChannelId, there: ChannelId) {
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), cpu());
     let body = Bytes::from(vec![7; 100]);
     let mut count = 0_u32;
     while begin.elapsed() < EACH {
@@ -191,8 +200,9 @@ async fn round_trips(alice: &mut End, bob: &mut End, here: ChannelId, there: Cha
         count += 1;
     }
     println!(
-        "round trips of 100 bytes: {:.0}/s",
-        f64::from(count) / begin.elapsed().as_secs_f64()
+        "round trips of 100 bytes: {:.0}/s, {:.1} µs of processor each",
+        f64::from(count) / begin.elapsed().as_secs_f64(),
+        1e6 * (cpu() - before) / f64::from(count)
     );
 }
 
@@ -218,7 +228,7 @@ async fn one_way(
     (here, there): (ChannelId, ChannelId),
     size: usize,
 ) {
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), cpu());
     let body = Bytes::from(vec![7; size]);
     let handle = alice.handle.clone();
     let sending = async {
@@ -264,10 +274,12 @@ async fn one_way(
     }
     let seconds = begin.elapsed().as_secs_f64();
     let kilobytes = f64::from(u32::try_from(sent / 1000).unwrap());
+    let count = kilobytes * 1000.0 / f64::from(u32::try_from(size).unwrap());
     println!(
-        "messages of {size} bytes, one way: {:.0}/s, {:.0} MB/s",
-        kilobytes * 1000.0 / f64::from(u32::try_from(size).unwrap()) / seconds,
-        kilobytes / 1000.0 / seconds
+        "messages of {size} bytes, one way: {:.0}/s, {:.0} MB/s, {:.2} µs of processor each",
+        count / seconds,
+        kilobytes / 1000.0 / seconds,
+        1e6 * (cpu() - before) / count
     );
 }
 

@@ -63,6 +63,10 @@ pub struct Links {
     listeners: BTreeMap<ListenerId, AttemptId>,
     accepted: BTreeMap<ConnId, AttemptId>,
     next_id: u64,
+    /// Links that may have something to send.
+    to_send: BTreeSet<AttemptId>,
+    /// When something was last told to this.
+    latest: Now,
     out: VecDeque<Output>,
 }
 
@@ -98,6 +102,8 @@ impl Links {
             listeners: BTreeMap::new(),
             accepted: BTreeMap::new(),
             next_id: 0,
+            to_send: BTreeSet::new(),
+            latest: now,
             out: VecDeque::new(),
         };
         links.listen_for_offers(now);
@@ -221,11 +227,13 @@ impl Links {
 
     /// What to do next.
     pub fn poll_output(&mut self) -> Option<Output> {
+        while self.out.is_empty() && self.send_pending() {}
         self.out.pop_front()
     }
 
     /// Dials whom there is reason to, after anything happened.
     fn settle(&mut self, now: Now) {
+        self.latest = now;
         for device in self.waiting.iter().copied().collect::<Vec<_>>() {
             self.dispatch(now, device);
         }

@@ -32,6 +32,10 @@ const READ: usize = 64 * 1024;
 /// Pieces given to the system in one call.
 const PIECES: usize = 32;
 
+/// Bytes that may wait in the system before it takes more.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 64 * 1024;
+
 /// How long what was written before a close may take to leave.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -227,7 +231,7 @@ async fn listen(listener: ListenerId, v6: bool, reports: mpsc::Sender<Report>) {
         match socket.accept().await {
             Ok((stream, remote)) => {
                 let local = stream.local_addr();
-                if let (Ok(local), Ok(())) = (local, stream.set_nodelay(true)) {
+                if let (Ok(local), Ok(())) = (local, prepare(&stream)) {
                     let incoming = Report::Incoming {
                         listener,
                         stream,
@@ -261,6 +265,15 @@ fn bind(v6: bool) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Small messages leave at once, and few bytes wait in the system, where nothing can
+/// overtake them any more: on a slow line a beacon would come too late.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
+
 async fn connect(
     conn: ConnId,
     to: SocketAddr,
@@ -274,7 +287,7 @@ async fn connect(
             TcpSocket::new_v6()?
         };
         let stream = socket.connect(to).await?;
-        stream.set_nodelay(true)?;
+        prepare(&stream)?;
         let local = stream.local_addr()?;
         Ok::<_, io::Error>((stream, local))
     };

@@ -13,12 +13,14 @@ use crate::api::{ConnId, DownReason, Event, FailReason, TcpCommand};
 use crate::framing::put_frame;
 use crate::ice::{Agent, AgentOutput};
 use crate::mux::{Mux, MuxError};
-use crate::tls::{Session, Side, TlsError};
+use crate::tls::{MAX_RECORD, Session, Side, TlsError};
 
 /// How long a TLS handshake may take (section 2.3).
 const TLS_TIMEOUT: Duration = Duration::from_secs(40);
 /// Most bytes of a link that wait in the socket: what is there cannot be overtaken.
 const HIGH_WATER: usize = 256 * 1024;
+/// What a record and a frame add to plaintext, rounded up.
+const RECORD_OVERHEAD: usize = 32;
 /// So many unread bytes of a link stop the reading of its socket ...
 const PAUSE_ABOVE: usize = 4 << 20;
 /// ... until so many are left ...
@@ -125,7 +127,7 @@ impl Links {
                     attempt.phase = Phase::Securing(Box::new(session));
                     attempt.deadline = later(now.instant, TLS_TIMEOUT);
                 }
-                self.send_records(id);
+                self.send_records(id, 0);
             }
             Err(error) => {
                 warn!(%error, "cannot begin TLS");
@@ -150,7 +152,7 @@ impl Links {
             Phase::Up(up) => receive(now, up, bytes),
             _ => return,
         };
-        self.send_records(id);
+        self.send_records(id, 0);
         match result {
             Ok(()) => {}
             Err(End::Closed) => {
@@ -243,8 +245,24 @@ impl Links {
         self.end(now, id, down, &FailReason::LinkLost);
     }
 
-    /// Reports what happened on a link and sends what the socket takes.
+    /// Reports what happened on a link. What it has to send leaves when the outputs are
+    /// polled, so that small messages that are written together share a record.
     pub(super) fn pump(&mut self, now: Now, id: AttemptId) {
+        self.report(now, id);
+        self.to_send.insert(id);
+    }
+
+    /// Sends what the links have to send and their sockets take; whether there may be
+    /// outputs now.
+    pub(super) fn send_pending(&mut self) -> bool {
+        let Some(id) = self.to_send.pop_first() else {
+            return false;
+        };
+        self.send_now(self.latest, id);
+        true
+    }
+
+    fn send_now(&mut self, now: Now, id: AttemptId) {
         loop {
             self.report(now, id);
             let Some(attempt) = self.attempts.get_mut(&id) else {
@@ -257,16 +275,19 @@ impl Links {
             if budget == 0 || !up.mux.has_output() {
                 return;
             }
-            if let Err(error) = up.session.write_from(&mut up.mux, budget) {
-                let reason = FailReason::Tls(error.to_string());
-                return self.end(now, id, DownReason::Protocol, &reason);
+            match up.session.write_from(&mut up.mux, budget) {
+                Ok(written) => self.send_records(id, written),
+                Err(error) => {
+                    let reason = FailReason::Tls(error.to_string());
+                    return self.end(now, id, DownReason::Protocol, &reason);
+                }
             }
-            self.send_records(id);
         }
     }
 
     /// Sends what TLS has to send: each record in a frame of its own, all in one write.
-    fn send_records(&mut self, id: AttemptId) {
+    /// `written` bytes of plaintext are among it.
+    fn send_records(&mut self, id: AttemptId, written: usize) {
         let Some(attempt) = self.attempts.get_mut(&id) else {
             return;
         };
@@ -275,7 +296,10 @@ impl Links {
             Phase::Up(up) => &mut up.session,
             _ => return,
         };
-        let mut frames = BytesMut::new();
+        let records = (written / MAX_RECORD).saturating_add(2);
+        let mut frames = BytesMut::with_capacity(
+            written.saturating_add(records.saturating_mul(RECORD_OVERHEAD)),
+        );
         session.drain_records(|record| {
             // Records are a quarter of what fits in a frame.
             if put_frame(&mut frames, record).is_err() {
@@ -311,10 +335,17 @@ impl Links {
     pub(super) fn say_goodbye(&mut self, id: AttemptId) {
         match self.attempts.get_mut(&id).map(|attempt| &mut attempt.phase) {
             Some(Phase::Securing(session)) => session.close(),
-            Some(Phase::Up(up)) => up.session.close(),
+            Some(Phase::Up(up)) => {
+                // What was written before, as far as the socket would have taken it.
+                if self.to_send.remove(&id) {
+                    let written = up.session.write_from(&mut up.mux, HIGH_WATER);
+                    debug!(?written, "last messages");
+                }
+                up.session.close();
+            }
             _ => return,
         }
-        self.send_records(id);
+        self.send_records(id, 0);
     }
 
     pub(super) fn probe_link(&mut self, now: Now, id: AttemptId) {
