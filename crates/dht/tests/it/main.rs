@@ -4,5 +4,6 @@
 
 mod driver;
 mod hostile;
+mod interop;
 mod net;
 mod network;
