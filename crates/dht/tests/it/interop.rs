@@ -211,8 +211,8 @@ async fn a_network_of(kinds: &[Kind]) {
         query: Query::all(),
     };
     ours.client.send(command).await.unwrap();
-    for n in 0..foreign.len() {
-        assert!(foreign[n].put("news", &format!("fresh{n}")).await);
+    for (n, peer) in foreign.iter_mut().enumerate() {
+        assert!(peer.put("news", &format!("fresh{n}")).await);
         loop {
             match ours.next().await {
                 Event::Values { op, values, .. } if op == listen => {
