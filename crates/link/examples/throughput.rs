@@ -9,128 +9,25 @@
     reason = "a program for developers"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
+#[path = "../tests/it/local.rs"]
+mod local;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use baraza_dht::{self as dht, OpId, Query, Value};
 use baraza_identity::testing;
-use baraza_link::driver::{Addresses, LinkHandle, start};
-use baraza_link::{ChannelId, Command, Config, Event, Links, WRITE_WINDOW};
-use baraza_wire::{InfoHash, Rng};
+use baraza_link::{ChannelId, Command, Event, WRITE_WINDOW};
 use bytes::Bytes;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use local::{End, SmallDht};
 
 /// How long each figure is measured.
 const EACH: Duration = Duration::from_secs(2);
-
-/// Values by key, and who wants to know of new ones.
-#[derive(Default)]
-struct SmallDht {
-    values: Vec<(InfoHash, Value)>,
-    listens: Vec<(usize, OpId, InfoHash, Query)>,
-    clients: Vec<mpsc::Sender<dht::Event>>,
-}
-
-impl SmallDht {
-    fn handle(&mut self, client: usize, command: dht::Command) {
-        let report = |client: usize, op, values: Vec<Value>| {
-            if !values.is_empty() {
-                let event = dht::Event::Values {
-                    op,
-                    values,
-                    expired: false,
-                };
-                self.clients[client].try_send(event).unwrap();
-            }
-        };
-        let find = |key: InfoHash, query: &Query| {
-            let here = self.values.iter().filter(|(known, _)| *known == key);
-            let values = here.map(|(_, value)| value.clone());
-            values.filter(|value| query.matches(value)).collect()
-        };
-        match command {
-            dht::Command::Get { op, key, query } => {
-                report(client, op, find(key, &query));
-                let result = Ok(());
-                let done = dht::Event::Done { op, result };
-                self.clients[client].try_send(done).unwrap();
-            }
-            dht::Command::Listen { op, key, query } => {
-                report(client, op, find(key, &query));
-                self.listens.push((client, op, key, query));
-            }
-            dht::Command::Put { op, key, value, .. } => {
-                for (client, op, known, query) in &self.listens {
-                    if *known == key && query.matches(&value) {
-                        report(*client, *op, vec![value.clone()]);
-                    }
-                }
-                self.values.push((key, value));
-                let result = Ok(());
-                let done = dht::Event::Done { op, result };
-                self.clients[client].try_send(done).unwrap();
-            }
-            dht::Command::Cancel { op } => {
-                self.listens.retain(|(c, o, _, _)| (*c, *o) != (client, op));
-            }
-            dht::Command::Bootstrap { .. } | dht::Command::ConnectivityChanged => {}
-        }
-    }
-}
-
-struct End {
-    handle: LinkHandle,
-    events: mpsc::Receiver<Event>,
-}
-
-impl End {
-    fn new(dht: &Arc<Mutex<SmallDht>>, name: &str) -> Self {
-        let (sender, from_dht) = mpsc::channel(1024);
-        let client = {
-            let mut dht = dht.lock().unwrap();
-            dht.clients.push(sender);
-            dht.clients.len() - 1
-        };
-        let dht = dht.clone();
-        let identity = testing::identity(name);
-        let (handle, events) = start(
-            Handle::current(),
-            move |now| {
-                let config = Config {
-                    allow_loopback: true,
-                };
-                Links::new(identity, config, [], now, Rng::from_os())
-            },
-            move |command| dht.lock().unwrap().handle(client, command),
-            from_dht,
-            Addresses::Fixed(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
-        )
-        .unwrap();
-        Self { handle, events }
-    }
-
-    async fn next(&mut self) -> Event {
-        let event = self.events.recv().await.unwrap();
-        if let Event::Closed { .. } | Event::LinkDown { .. } | Event::Failed { .. } = event {
-            panic!("{event:?}");
-        }
-        event
-    }
-}
 
 #[tokio::main]
 async fn main() {
     let dht = Arc::new(Mutex::new(SmallDht::default()));
     let mut alice = End::new(&dht, "alice");
     let mut bob = End::new(&dht, "bob");
-    for end in [&alice, &bob] {
-        for name in ["alice", "bob"] {
-            let chain = testing::identity(name).chain().clone();
-            end.handle.send(Command::KnowCertificate(chain));
-        }
-    }
     let begin = Instant::now();
     let (here, there) = open(&mut alice, &mut bob, 1).await;
     println!("first channel, link included: {:.1?}", begin.elapsed());
@@ -144,6 +41,15 @@ async fn main() {
         one_way(&mut alice, &mut bob, (here, there), size).await;
     }
     second_of_two(&mut alice, &mut bob, (here, there)).await;
+}
+
+/// What it is told next, which must not be bad news.
+async fn next(end: &mut End) -> Event {
+    let event = end.events.recv().await.unwrap();
+    if let Event::Closed { .. } | Event::LinkDown { .. } | Event::Failed { .. } = event {
+        panic!("{event:?}");
+    }
+    event
 }
 
 /// What both ends together have spent of the processors, in seconds.
@@ -165,13 +71,13 @@ async fn open(from: &mut End, to: &mut End, number: u64) -> (ChannelId, ChannelI
         reason: String::new(),
     });
     let there = loop {
-        if let Event::Requested { channel, .. } = to.next().await {
+        if let Event::Requested { channel, .. } = next(to).await {
             break channel;
         }
     };
     to.handle.send(Command::Accept { channel: there });
     loop {
-        match from.next().await {
+        match next(from).await {
             Event::Opened { channel, .. } if channel == here => return (here, there),
             Event::Failed { reason, .. } => panic!("{reason}"),
             _ => {}
@@ -208,7 +114,7 @@ async fn round_trips(alice: &mut End, bob: &mut End, here: ChannelId, there: Cha
 
 async fn receive(end: &mut End, wanted: ChannelId) -> usize {
     loop {
-        if let Event::Data { channel, bytes } = end.next().await
+        if let Event::Data { channel, bytes } = next(end).await
             && channel == wanted
         {
             let len = bytes.len();
@@ -243,12 +149,12 @@ async fn one_way(
                     bytes,
                 });
             }
-            if let Event::Sent { bytes, .. } = alice.next().await {
+            if let Event::Sent { bytes, .. } = next(alice).await {
                 window -= bytes;
             }
         }
         while window > 0 {
-            if let Event::Sent { bytes, .. } = alice.next().await {
+            if let Event::Sent { bytes, .. } = next(alice).await {
                 window -= bytes;
             }
         }

@@ -4,4 +4,6 @@
 
 mod gnutls;
 mod links;
+mod local;
+mod sockets;
 mod world;
