@@ -33,6 +33,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether it ended well.
+    pub const fn is_ok(&self) -> bool {
+        matches!(self.done, Some((_, Ok(()))))
+    }
+
     /// When a value came first.
     pub fn first(&self, id: u64) -> Option<Time> {
         let found = |(at, value, expired): &(Time, Value, bool)| {
@@ -225,7 +230,7 @@ impl Cluster {
         self.collect();
     }
 
-    /// Runs until all these operations are done; says how many are.
+    /// Runs until all these operations are done; says how many of them went well.
     pub fn finish(&mut self, ops: &[Op], limit: Duration) -> usize {
         let deadline = self.world.now() + limit;
         loop {
@@ -233,7 +238,8 @@ impl Cluster {
             let is_done = |op: &&Op| self.outcome(**op).is_some_and(|op| op.done.is_some());
             let done = ops.iter().filter(is_done).count();
             if done == ops.len() || self.world.now() >= deadline {
-                return done;
+                let went_well = |op: &&Op| self.outcome(**op).is_some_and(Outcome::is_ok);
+                return ops.iter().filter(went_well).count();
             }
             self.world.run_for(Duration::from_millis(250));
         }
@@ -251,6 +257,26 @@ impl Cluster {
         rng.fill(&mut data);
         let id = rng.range(1..u64::MAX);
         Value::new(baraza_dht::value_type::USER_DATA, data).with_id(id)
+    }
+
+    /// The hosts nearest to a key that run, nearest first, and whether each stores anything
+    /// there: why a get may have failed.
+    pub fn holders(&self, key: &InfoHash, count: usize) -> String {
+        let mut near: Vec<_> = self
+            .world
+            .running()
+            .map(|(host, program)| (program.dht().id().distance(key), host, program.dht()))
+            .collect();
+        near.sort_by_key(|(distance, host, _)| (*distance, *host));
+        let mut text = String::new();
+        for (_, host, dht) in near.into_iter().take(count) {
+            let keys = dht.key_list();
+            let stored = keys.iter().any(|(at, info)| at == key && info.values > 0);
+            let group = self.world.net().node(host).group();
+            let mark = if stored { "+" } else { "-" };
+            text.push_str(&format!("{mark}{}/{group} ", host.0));
+        }
+        text
     }
 
     /// One of these hosts that runs.

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use baraza_sim::Time;
 use baraza_sim::report::Report;
 use baraza_sim::scenario::{self, Scenario, Size};
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 #[derive(Debug, Parser)]
 #[command(about = "Scenarios in a simulated network, in virtual time", version)]
@@ -19,6 +23,9 @@ struct Arguments {
     /// Runs at the same time; the number of cores if not given
     #[arg(long, global = true)]
     jobs: Option<usize>,
+    /// Logs to stderr, with virtual times: a filter such as `info` or `baraza_link=debug`
+    #[arg(long, global = true)]
+    log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +52,15 @@ enum Order {
     List,
 }
 
+/// Stamps log lines with the time of the world that runs on the thread.
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", Time::current())
+    }
+}
+
 struct Job {
     scenario: &'static Scenario,
     seed: u64,
@@ -53,6 +69,14 @@ struct Job {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(filter) = &arguments.log {
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(filter))
+            .with_timer(VirtualTime)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+    }
     let jobs = match arguments.command.unwrap_or(Order::All) {
         Order::All => all(Size::Full),
         Order::Smoke => all(Size::Smoke),

@@ -212,6 +212,7 @@ impl Net {
 
     /// Lets an event happen; gives what programs must hear.
     pub(crate) fn happen(&mut self, event: Event, inputs: &mut Vec<(HostId, Input)>) {
+        let now = self.now;
         match event {
             Event::Datagram {
                 src,
@@ -234,7 +235,8 @@ impl Net {
             }
             Event::Timer { host, boot } => {
                 let node = self.node_mut(host);
-                if node.boot == boot {
+                // An event that an earlier timer overtook does not count.
+                if node.boot == boot && node.timer == now {
                     node.timer = Time::NEVER;
                     if !node.asleep {
                         inputs.push((host, Input::Timeout));

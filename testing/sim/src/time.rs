@@ -1,5 +1,6 @@
 //! Virtual time: one clock for the world, and what each host's own clocks make of it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant};
@@ -63,6 +64,21 @@ impl fmt::Debug for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Time> = const { Cell::new(Time::ZERO) };
+}
+
+impl Time {
+    /// The time of the world that runs on this thread, for logs.
+    pub fn current() -> Self {
+        CURRENT.get()
+    }
+
+    pub(crate) fn make_current(self) {
+        CURRENT.set(self);
     }
 }
 

@@ -231,6 +231,7 @@ impl<P: Program> World<P> {
     fn happen(&mut self, at: Time, event: Event) {
         if at > self.net.now {
             self.net.now = at;
+            at.make_current();
         }
         self.net.happen(event, &mut self.inputs);
         self.work();
@@ -258,6 +259,7 @@ impl<P: Program> World<P> {
             self.held.push((host, input));
             return;
         }
+        let _span = tracing::info_span!("host", name = %self.net.node(host).name).entered();
         if matches!(input, Input::Timeout) {
             let node = self.net.node_mut(host);
             let due = program

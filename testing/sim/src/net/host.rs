@@ -150,6 +150,11 @@ impl Node {
         self.plugged = plugged;
     }
 
+    /// On which side of a partition it is.
+    pub const fn group(&self) -> u32 {
+        self.group
+    }
+
     /// Whether it sleeps.
     pub const fn is_asleep(&self) -> bool {
         self.asleep

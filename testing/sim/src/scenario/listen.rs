@@ -55,9 +55,11 @@ pub(super) fn run(seed: u64, size: Size) -> Report {
     }
     cluster.run_for(Duration::from_secs(20));
 
-    let minutes = if size == Size::Full { 40 } else { 24 };
+    // A value lives ten minutes, and a node that a listener meets on the last of them brings
+    // ten more.
+    let minutes = if size == Size::Full { 48 } else { 28 };
     let begun = cluster.world.now();
-    let last_put = begun + Duration::from_secs(60 * (minutes - 14));
+    let last_put = begun + Duration::from_secs(60 * (minutes - 22));
     let mut churn: Vec<(Time, HostId, bool)> = Vec::new();
     for host in others {
         let wait = exponential(Duration::from_secs(600), cluster.world.rng());
@@ -138,6 +140,17 @@ fn count(cluster: &Cluster, topics: &[Topic], report: &mut Report) {
                     let end = put.until.unwrap_or(*at);
                     ends.push((gone - end).as_secs_f64());
                     early += usize::from(gone + Duration::from_secs(5) < end);
+                }
+            }
+        }
+    }
+    for topic in topics {
+        for put in &topic.puts {
+            for listener in &topic.listeners {
+                let outcome = cluster.outcome(*listener);
+                if outcome.is_some_and(|outcome| outcome.gone(put.id).is_none()) {
+                    let (id, at, until) = (put.id, put.at, put.until);
+                    tracing::info!(?id, ?at, ?until, ?listener, "not seen to expire");
                 }
             }
         }

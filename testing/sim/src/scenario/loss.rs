@@ -3,7 +3,7 @@ use std::time::Duration;
 use baraza_dht::Config;
 
 use super::{Size, home};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Outcome};
 use crate::net::HostId;
 use crate::report::{Report, percentile};
 
@@ -12,16 +12,19 @@ const NODES: usize = 100;
 pub(super) fn run(seed: u64, size: Size) -> Report {
     let mut report = Report::default();
     let steps: &[(u32, f64)] = match size {
+        // Not all of them even without loss: two minutes after the last node joined, some
+        // know too few nodes of the other half of the ids. (OpenDHT: 5 of 300 gets in a
+        // cluster of 100, docs/protocol/01-dht.md section 16.1.)
         Size::Full => &[
-            (0, 100.0),
-            (5, 100.0),
+            (0, 99.5),
+            (5, 99.0),
             (10, 99.0),
             (15, 98.0),
             (20, 97.0),
             (25, 95.0),
             (30, 93.0),
         ],
-        Size::Smoke => &[(0, 100.0), (30, 90.0)],
+        Size::Smoke => &[(0, 98.0), (30, 90.0)],
     };
     for (percent, limit) in steps {
         at_loss(seed, *percent, *limit, size, &mut report);
@@ -64,9 +67,16 @@ fn at_loss(seed: u64, percent: u32, limit: f64, size: Size, report: &mut Report)
     }
     let ops: Vec<_> = gets.iter().map(|(_, op)| *op).collect();
     cluster.finish(&ops, Duration::from_secs(60));
+    for ((key, id, put), (_, get)) in puts.iter().zip(&gets) {
+        let outcome = cluster.outcome(*get);
+        if outcome.is_some_and(|outcome| outcome.first(*id).is_none()) {
+            let (put, holders) = (cluster.outcome(*put), cluster.holders(key, 120));
+            tracing::info!(percent, ?get, ?outcome, ?put, holders, "not found");
+        }
+    }
     let stored = puts.iter().filter(|(_, _, op)| {
         let outcome = cluster.outcome(*op);
-        outcome.is_some_and(|outcome| matches!(outcome.done, Some((_, Ok(())))))
+        outcome.is_some_and(Outcome::is_ok)
     });
     let stored = stored.count();
     let mut times: Vec<f64> = gets
