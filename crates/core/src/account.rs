@@ -364,11 +364,19 @@ impl Account {
         self.core.out.pop_front()
     }
 
+    /// The next thing to do, if there is one that need not wait for the disk.
+    pub fn poll_send(&mut self) -> Option<Output> {
+        self.core.out.pop_front()
+    }
+
     /// Writes what waits. For an orderly end; a crash loses nothing that was told.
     ///
     /// # Errors
     /// If the store fails.
     pub fn close(mut self) -> Result<(), StoreError> {
+        while self.core.failure.is_none() && self.has_queued() {
+            self.commit_queued()?;
+        }
         self.flush()?;
         self.core.store.checkpoint()
     }

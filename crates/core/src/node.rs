@@ -1,17 +1,27 @@
 //! The node: a data directory's accounts, running.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod create;
+mod engine;
 
-use baraza_identity::Password;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use baraza_dht::driver::{DhtHandle, DriverConfig, DriverError, Port};
 use baraza_identity::account::Step;
-use baraza_wire::AccountId;
+use baraza_identity::{Archive, Password};
+use baraza_store::{AccountRow, DirectoryLock, Durability, LockError, Store, StoreError, files};
+use baraza_wire::{AccountId, Now, Rng, UnixTime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::command::{Command, CommandError, Reply};
-use crate::event::{Event, LocalId};
+use crate::event::{Event, EventBody, LocalId, RegistrationState};
+use crate::keys::{Keys, KeysError};
+use engine::Engine;
 
 /// How a node runs.
 #[derive(Debug, Clone)]
@@ -22,6 +32,8 @@ pub struct NodeConfig {
     pub bootstrap: Vec<String>,
     /// UDP port of the DHT; 0 lets the system choose.
     pub dht_port: u16,
+    /// Stay on the loopback interface: for tests.
+    pub loopback: bool,
 }
 
 impl NodeConfig {
@@ -31,6 +43,7 @@ impl NodeConfig {
             data_dir: data_dir.into(),
             bootstrap: Vec::new(),
             dht_port: 0,
+            loopback: false,
         }
     }
 }
@@ -113,19 +126,109 @@ pub struct Node {
 struct Inner {
     config: NodeConfig,
     events: broadcast::Sender<Arc<Event>>,
+    /// The cursor of the newest event.
+    cursor: Arc<AtomicU64>,
+    store: Mutex<Store>,
+    engines: Mutex<BTreeMap<LocalId, Running>>,
+    dht: DhtHandle,
+    /// Held as long as the node runs.
+    lock: Mutex<Option<DirectoryLock>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// Its place in the order of accounts.
+    row: AccountRow,
+    /// `None` if it could not be started.
+    engine: Option<Engine>,
+}
+
+/// Name of the database in the data directory.
+const DATABASE: &str = "node.db";
+/// Events read from the log at a time.
+const MAX_EVENTS_PAGE: usize = 10_000;
+
+/// The time, as the machines want it.
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        unix: UnixTime::from_system(SystemTime::now()),
+    }
+}
+
+/// What is behind a lock stays usable whatever a thread did that held it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<KeysError> for NodeError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Io { path, source } => Self::Io { path, source },
+            other => Self::Keys(other.to_string()),
+        }
+    }
 }
 
 impl Node {
     /// Opens the data directory and starts all its accounts. They register by themselves.
+    /// An account that cannot be started says so by an event, and the others run.
     ///
     /// # Errors
     /// If the directory is in use or cannot be used, or there is no network to bind to.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
     pub async fn open(config: NodeConfig) -> Result<Self, NodeError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| NodeError::Io { path, source }
+        };
+        files::private_directory(&config.data_dir).map_err(at(&config.data_dir))?;
+        let directory_lock =
+            DirectoryLock::acquire(&config.data_dir).map_err(|error| match error {
+                LockError::InUse { directory, .. } => NodeError::InUse(directory),
+                LockError::Io { directory, source } => NodeError::Io {
+                    path: directory,
+                    source,
+                },
+                other => NodeError::Store(other.to_string()),
+            })?;
+        let store = Store::open(config.data_dir.join(DATABASE), Durability::Full)?;
+        let (_, newest) = store.event_range()?;
+        let accounts = store.accounts()?;
+        let dht = start_dht(&config)?;
         let (events, _) = broadcast::channel(SUBSCRIBER_QUEUE);
-        Ok(Self {
-            inner: Arc::new(Inner { config, events }),
-        })
+        let node = Self {
+            inner: Arc::new(Inner {
+                config,
+                events,
+                cursor: Arc::new(AtomicU64::new(newest)),
+                store: Mutex::new(store),
+                engines: Mutex::new(BTreeMap::new()),
+                dht,
+                lock: Mutex::new(Some(directory_lock)),
+            }),
+        };
+        for row in accounts {
+            let local_id = row.local_id.clone();
+            if let Err(error) = node.start(row).await {
+                tracing::error!(account = local_id, %error, "account not started");
+                if let Ok(account) = local_id.parse() {
+                    node.tell(
+                        account,
+                        EventBody::RegistrationStateChanged {
+                            state: RegistrationState::ErrorGeneric,
+                            detail: error.to_string(),
+                        },
+                    )?;
+                }
+            }
+        }
+        Ok(node)
     }
 
     /// The configuration it runs with.
@@ -135,7 +238,19 @@ impl Node {
 
     /// The accounts, in the order they came.
     pub fn accounts(&self) -> Vec<AccountSummary> {
-        Vec::new()
+        let engines = lock(&self.inner.engines);
+        let mut accounts: Vec<(i64, AccountSummary)> = engines
+            .iter()
+            .map(|(account, running)| {
+                let summary = AccountSummary {
+                    account: *account,
+                    jami_id: running.row.jami_id,
+                };
+                (running.row.number, summary)
+            })
+            .collect();
+        accounts.sort_by_key(|(number, _)| *number);
+        accounts.into_iter().map(|(_, summary)| summary).collect()
     }
 
     /// Makes a new account and starts it. Takes seconds: `progress` is told each step.
@@ -143,29 +258,49 @@ impl Node {
     ///
     /// # Errors
     /// If the keys or the files cannot be made.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
     pub async fn create_account(
         &self,
-        _display_name: String,
-        _password: Option<Password>,
-        _progress: impl FnMut(Step) + Send + 'static,
+        display_name: String,
+        password: Option<Password>,
+        progress: impl FnMut(Step) + Send + 'static,
     ) -> Result<LocalId, NodeError> {
-        Err(NodeError::Stopped)
+        let account = self.new_local_id();
+        self.initializing(account)?;
+        let directory = self.account_directory(account);
+        let made = tokio::task::spawn_blocking(move || {
+            create::account(&directory, password.as_ref(), progress)
+        });
+        let (keys, archive) = made.await.map_err(|_| NodeError::Stopped)??;
+        self.add(account, &keys, &archive, display_name).await
     }
 
-    /// Makes a new device of the account in an archive and starts it.
+    /// Makes a new device of the account in an archive and starts it. Its conversations
+    /// are fetched from the contacts they are with.
     ///
     /// # Errors
     /// If the archive cannot be read, or its account is here already.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
     pub async fn import_archive(
         &self,
-        _archive: Vec<u8>,
-        _password: Option<Password>,
-        _display_name: String,
-        _progress: impl FnMut(Step) + Send + 'static,
+        archive: Vec<u8>,
+        password: Option<Password>,
+        display_name: String,
+        progress: impl FnMut(Step) + Send + 'static,
     ) -> Result<LocalId, NodeError> {
-        Err(NodeError::Stopped)
+        let account = self.new_local_id();
+        let directory = self.account_directory(account);
+        let node = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let archive = create::read_archive(&archive, password.as_ref())?;
+            let id = archive.account_id();
+            let known = node.accounts();
+            if known.iter().any(|account| account.jami_id == id) {
+                return Err(NodeError::Exists(id));
+            }
+            node.initializing(account)?;
+            create::device(&directory, archive, password.as_ref(), progress)
+        });
+        let (keys, archive) = made.await.map_err(|_| NodeError::Stopped)??;
+        self.add(account, &keys, &archive, display_name).await
     }
 
     /// The account archive, with contacts and conversations, encrypted with `new_password`
@@ -173,54 +308,95 @@ impl Node {
     ///
     /// # Errors
     /// If there is no such account, or the password is wrong.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
     pub async fn export_archive(
         &self,
-        _account: LocalId,
-        _password: Option<Password>,
-        _new_password: Option<Password>,
+        account: LocalId,
+        password: Option<Password>,
+        new_password: Option<Password>,
     ) -> Result<Vec<u8>, NodeError> {
-        Err(NodeError::NoSuchAccount)
+        let number = lock(&self.inner.engines)
+            .get(&account)
+            .map(|running| running.row.number)
+            .ok_or(NodeError::NoSuchAccount)?;
+        let directory = self.account_directory(account);
+        let node = self.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let file = Keys::read_archive(&directory)?;
+            let mut archive = create::read_archive(&file, password.as_ref())?;
+            create::fill_archive(&mut archive, &lock(&node.inner.store), number)?;
+            archive
+                .write(new_password.as_ref(), &mut Rng::from_os())
+                .map_err(|error| NodeError::Archive(error.to_string()))
+        });
+        written.await.map_err(|_| NodeError::Stopped)?
     }
 
     /// Stops an account and removes all its files.
     ///
     /// # Errors
     /// If there is no such account, or the files cannot be removed.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
-    pub async fn remove_account(&self, _account: LocalId) -> Result<(), NodeError> {
-        Err(NodeError::NoSuchAccount)
+    pub async fn remove_account(&self, account: LocalId) -> Result<(), NodeError> {
+        let running = lock(&self.inner.engines).remove(&account);
+        let mut running = running.ok_or(NodeError::NoSuchAccount)?;
+        if let Some(engine) = running.engine.take() {
+            engine.stop().await;
+        }
+        lock(&self.inner.store).remove_account(running.row.number)?;
+        let directory = self.account_directory(account);
+        std::fs::remove_dir_all(&directory).map_err(|source| NodeError::Io {
+            path: directory,
+            source,
+        })?;
+        self.tell(account, EventBody::AccountRemoved)
     }
 
     /// Asks an account. Commands to one account are done in the order they were given.
     ///
     /// # Errors
     /// Those of the command; or that the account is not running.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
-    pub async fn command(
-        &self,
-        _account: LocalId,
-        _command: Command,
-    ) -> Result<Reply, CommandError> {
-        Err(CommandError::NoSuchAccount)
+    pub async fn command(&self, account: LocalId, command: Command) -> Result<Reply, CommandError> {
+        let commands = match lock(&self.inner.engines).get(&account) {
+            None => return Err(CommandError::NoSuchAccount),
+            Some(running) => running.engine.as_ref().map(Engine::commands),
+        };
+        commands.ok_or(CommandError::Stopped)?.ask(command).await
     }
 
     /// Events with a cursor above `cursor`, at most `limit`.
     ///
     /// # Errors
     /// If some of them are not kept any more, or the database fails.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
-    pub async fn events_since(&self, cursor: u64, _limit: usize) -> Result<EventPage, NodeError> {
-        Ok(EventPage {
-            events: Vec::new(),
-            next: cursor,
-            more: false,
-        })
+    pub async fn events_since(&self, cursor: u64, limit: usize) -> Result<EventPage, NodeError> {
+        let node = self.clone();
+        let limit = limit.min(MAX_EVENTS_PAGE);
+        let read = tokio::task::spawn_blocking(move || {
+            let store = lock(&node.inner.store);
+            let (before, newest) = store.event_range()?;
+            if cursor < before {
+                return Err(NodeError::CursorTooOld { oldest: before });
+            }
+            let rows = store.events_after(cursor, limit)?;
+            let next = rows.last().map_or(cursor, |row| row.cursor);
+            let events = rows.into_iter().filter_map(|row| {
+                Some(Event {
+                    cursor: row.cursor,
+                    account: row.account.parse().ok()?,
+                    time: row.time,
+                    body: serde_json::from_str(&row.body).ok()?,
+                })
+            });
+            Ok(EventPage {
+                events: events.collect(),
+                next,
+                more: next < newest,
+            })
+        });
+        read.await.map_err(|_| NodeError::Stopped)?
     }
 
     /// The cursor of the newest event.
     pub fn cursor(&self) -> u64 {
-        0
+        self.inner.cursor.load(Ordering::Acquire)
     }
 
     /// Events from now on, of all accounts.
@@ -230,14 +406,153 @@ impl Node {
 
     /// The network changed (addresses, interfaces): links are checked at once. The node also
     /// notices by itself, later.
-    pub fn connectivity_changed(&self) {}
+    pub fn connectivity_changed(&self) {
+        for running in lock(&self.inner.engines).values() {
+            if let Some(engine) = &running.engine {
+                engine.probe();
+            }
+        }
+        let dht = self.inner.dht.clone();
+        tokio::spawn(async move {
+            // It may have ended.
+            let _ = dht.connectivity_changed().await;
+        });
+    }
 
     /// The addresses the DHT listens on.
     pub fn dht_addresses(&self) -> Vec<SocketAddr> {
-        Vec::new()
+        let bound = self.inner.dht.addresses();
+        bound.ipv4.into_iter().chain(bound.ipv6).collect()
     }
 
     /// Stops everything, having written everything. Later calls fail with `Stopped`.
-    #[expect(clippy::unused_async, reason = "the signature others build on")]
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        let engines: Vec<Engine> = lock(&self.inner.engines)
+            .values_mut()
+            .filter_map(|running| running.engine.take())
+            .collect();
+        for engine in engines {
+            engine.stop().await;
+        }
+        self.inner.dht.shutdown().await;
+        if let Err(error) = lock(&self.inner.store).checkpoint() {
+            tracing::warn!(%error, "the database was not tidied up");
+        }
+        lock(&self.inner.lock).take();
+    }
+
+    fn account_directory(&self, account: LocalId) -> PathBuf {
+        let accounts = self.inner.config.data_dir.join("accounts");
+        accounts.join(account.to_string())
+    }
+
+    /// A local name that no account of this node has.
+    fn new_local_id(&self) -> LocalId {
+        let mut rng = Rng::from_os();
+        loop {
+            let id = LocalId::new(rng.u64());
+            if !lock(&self.inner.engines).contains_key(&id) && !self.account_directory(id).exists()
+            {
+                return id;
+            }
+        }
+    }
+
+    fn initializing(&self, account: LocalId) -> Result<(), NodeError> {
+        self.tell(
+            account,
+            EventBody::RegistrationStateChanged {
+                state: RegistrationState::Initializing,
+                detail: String::new(),
+            },
+        )
+    }
+
+    /// Writes an event that is not an account's own, and tells it.
+    fn tell(&self, account: LocalId, body: EventBody) -> Result<(), NodeError> {
+        let json = serde_json::to_string(&body).unwrap_or_default();
+        let time = now().unix;
+        let cursor = lock(&self.inner.store).add_event(&account.to_string(), time, &json)?;
+        self.inner.cursor.fetch_max(cursor, Ordering::AcqRel);
+        // Nobody may be listening.
+        let _ = self.inner.events.send(Arc::new(Event {
+            cursor,
+            account,
+            time,
+            body,
+        }));
+        Ok(())
+    }
+
+    /// Enters a new account, whose files are written, and starts it.
+    async fn add(
+        &self,
+        account: LocalId,
+        keys: &Keys,
+        archive: &Archive,
+        display_name: String,
+    ) -> Result<LocalId, NodeError> {
+        let name = match display_name.is_empty() {
+            true => archive.settings.get("Account.displayName").cloned(),
+            false => None,
+        };
+        let mut row = AccountRow {
+            number: 0,
+            local_id: account.to_string(),
+            jami_id: keys.identity.account_id(),
+            device_id: keys.identity.device_id(),
+            display_name: name.unwrap_or(display_name),
+            created: now().unix,
+        };
+        row.number = {
+            let mut store = lock(&self.inner.store);
+            store.atomic(|store| {
+                let number = store.add_account(&row)?;
+                create::take_archive(archive, store, number, row.created)?;
+                Ok::<_, StoreError>(number)
+            })?
+        };
+        let jami_id = row.jami_id;
+        self.tell(account, EventBody::AccountAdded { jami_id })?;
+        self.start(row).await?;
+        Ok(account)
+    }
+
+    /// Starts an account.
+    async fn start(&self, row: AccountRow) -> Result<(), NodeError> {
+        let account: LocalId = row
+            .local_id
+            .parse()
+            .map_err(|_| NodeError::Store("an account without a name".into()))?;
+        let started = Engine::start(&self.inner, account, &row).await;
+        let (engine, error) = match started {
+            Ok(engine) => (Some(engine), None),
+            Err(error) => (None, Some(error)),
+        };
+        lock(&self.inner.engines).insert(account, Running { row, engine });
+        error.map_or(Ok(()), Err)
+    }
+}
+
+fn start_dht(config: &NodeConfig) -> Result<DhtHandle, NodeError> {
+    let mut driver = DriverConfig {
+        port: match config.dht_port {
+            0 => Port::Any,
+            port => Port::Fixed(port),
+        },
+        bootstrap: config.bootstrap.clone(),
+        state_file: Some(config.data_dir.join("dht.state")),
+        ..DriverConfig::default()
+    };
+    if config.loopback {
+        driver.ipv4 = Some(Ipv4Addr::LOCALHOST);
+        driver.ipv6 = None;
+    }
+    baraza_dht::driver::start(driver)
+        .map_err(|error: DriverError| NodeError::Network(error.to_string()))
+}
+
+/// The addresses links offer when they stay on the loopback interface.
+fn loopback() -> Vec<IpAddr> {
+    vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
 }

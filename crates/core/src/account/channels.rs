@@ -282,11 +282,11 @@ impl Account {
             self.core.store.put_device(self.core.config.number, &row)?;
         }
         self.send_waiting(id)?;
+        // It may be a new run of the device, although the link of the last one seems to live.
+        self.check_device(id)?;
         let owner = self.devices.get(&id).map(|device| device.row.owner);
-        for conversation in owner
-            .map(|owner| self.shared_with(&owner))
-            .unwrap_or_default()
-        {
+        let shared = owner.map(|owner| self.shared_with(&owner));
+        for conversation in shared.unwrap_or_default() {
             self.notify_anyway(conversation, id)?;
         }
         Ok(())
@@ -372,6 +372,7 @@ impl Account {
             } => {
                 if fetch.is_idle() {
                     self.git_gone(conversation, state.device, id);
+                    self.fetch_later(conversation, state.device);
                     Ok(())
                 } else {
                     let reason = "the channel was closed";

@@ -62,6 +62,15 @@ pub(super) struct Git {
     pub(super) again: Option<CommitId>,
 }
 
+/// A head beside the own branch.
+#[derive(Debug, Clone, Copy)]
+struct Comparison {
+    /// It has something other than merges that the own branch lacks.
+    brings: bool,
+    /// It has all that the own branch has.
+    ahead: bool,
+}
+
 impl PeerState {
     pub(super) fn new(known: Known) -> Self {
         Self {
@@ -214,6 +223,44 @@ impl Conversation {
         self.dirty = true;
     }
 
+    /// What a head that is in the index has beside the own branch.
+    fn compare(&self, core: &Core, head: &CommitId) -> Result<Comparison, StoreError> {
+        let mut result = Comparison {
+            brings: false,
+            ahead: true,
+        };
+        let Some(own) = self.repository.as_ref().map(Repository::head) else {
+            return Ok(result);
+        };
+        // From the newest down, as far as one of the two has what the other has not.
+        let mut waiting: BTreeMap<u64, (CommitId, bool, bool)> = BTreeMap::new();
+        let add = |waiting: &mut BTreeMap<_, (CommitId, bool, bool)>, id, ours, theirs| {
+            if let Some(position) = self.index.position(&core.store, &id)? {
+                let entry = waiting.entry(position).or_insert((id, false, false));
+                entry.1 |= ours;
+                entry.2 |= theirs;
+            }
+            Ok::<(), StoreError>(())
+        };
+        add(&mut waiting, own, true, false)?;
+        add(&mut waiting, *head, false, true)?;
+        while waiting.values().any(|(_, ours, theirs)| ours != theirs) {
+            let Some((position, (id, ours, theirs))) = waiting.pop_last() else {
+                break;
+            };
+            if ours != theirs {
+                result.ahead &= theirs;
+                let told = self.index.at(&core.store, position)?;
+                result.brings |= theirs && told.is_some_and(|(_, told)| told);
+            }
+            let ancestry = self.index.ancestry(&core.store, &id)?;
+            for parent in ancestry.map(|(_, parents)| parents).unwrap_or_default() {
+                add(&mut waiting, parent, ours, theirs)?;
+            }
+        }
+        Ok(result)
+    }
+
     /// Merges heads of other devices that are not part of the own branch, if that works now.
     pub(super) fn merge_rest(&mut self, core: &Core) -> Result<(), StoreError> {
         let Some(repository) = &mut self.repository else {
@@ -233,8 +280,13 @@ impl Conversation {
         Ok(())
     }
 
-    /// Joins a head that is here into the own branch.
+    /// Joins a head that is in the index into the own branch, unless it brings nothing but
+    /// merges: two devices that merge each other's merges would never end.
     pub(super) fn merge(&mut self, core: &Core, head: CommitId) -> Result<(), StoreError> {
+        let comparison = self.compare(core, &head)?;
+        if !comparison.brings && !comparison.ahead {
+            return Ok(());
+        }
         let Some(repository) = &mut self.repository else {
             return Ok(());
         };

@@ -359,7 +359,7 @@ impl Account {
         Ok(())
     }
 
-    fn fetch_later(&mut self, id: ConversationId, device: DeviceId) {
+    pub(super) fn fetch_later(&mut self, id: ConversationId, device: DeviceId) {
         let Some(peer) = self
             .conversations
             .get(&id)

@@ -1,0 +1,308 @@
+//! One account's thread: the machine with its links and its part of the DHT.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use baraza_link::driver::{Addresses, LinkHandle};
+use baraza_link::{Config as LinkConfig, Links};
+use baraza_store::{AccountRow, Durability, Store};
+use baraza_wire::Rng;
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{DATABASE, Inner, NodeError, loopback, now};
+use crate::account::{Account, AccountConfig, Output, RequestId};
+use crate::command::{Command, CommandError, Reply};
+use crate::event::{Event, LocalId};
+use crate::keys::Keys;
+
+/// Events of the DHT waiting for the account or its links.
+const DHT_QUEUE: usize = 1024;
+/// Commands waiting for the account; who gives more waits.
+const COMMANDS: usize = 1024;
+/// Inputs of one kind that are taken before anything is done about them: what comes
+/// together is committed together.
+const TOGETHER: usize = 64;
+
+type Answer = oneshot::Sender<Result<Reply, CommandError>>;
+
+/// To the thread.
+#[derive(Debug)]
+enum Request {
+    Command(Command, Answer),
+    Stop,
+}
+
+/// A running account.
+#[derive(Debug)]
+pub(super) struct Engine {
+    requests: mpsc::Sender<Request>,
+    links: LinkHandle,
+    thread: JoinHandle<()>,
+}
+
+/// A way to ask a running account.
+#[derive(Debug, Clone)]
+pub(super) struct Commands(mpsc::Sender<Request>);
+
+impl Commands {
+    /// Asks and waits for the answer.
+    pub(super) async fn ask(&self, command: Command) -> Result<Reply, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.0
+            .send(Request::Command(command, answer))
+            .await
+            .map_err(|_| CommandError::Stopped)?;
+        answered.await.map_err(|_| CommandError::Stopped)?
+    }
+}
+
+impl Engine {
+    /// Opens the account and starts its threads.
+    pub(super) async fn start(
+        node: &Arc<Inner>,
+        local_id: LocalId,
+        row: &AccountRow,
+    ) -> Result<Self, NodeError> {
+        let directory = node
+            .config
+            .data_dir
+            .join("accounts")
+            .join(local_id.to_string());
+        let keys = Keys::load(&directory)?;
+        let store = Store::open(node.config.data_dir.join(DATABASE), Durability::Full)?;
+        let config = AccountConfig {
+            local_id,
+            number: row.number,
+            directory,
+            display_name: row.display_name.clone(),
+        };
+        let account = Account::open(config, &keys, store, now(), Rng::from_os())
+            .map_err(|error| NodeError::Store(error.to_string()))?;
+        let stopped = |_| NodeError::Stopped;
+        let (own_dht, dht_events) = node.dht.client(DHT_QUEUE).await.map_err(stopped)?;
+        let (link_dht, link_dht_events) = node.dht.client(DHT_QUEUE).await.map_err(stopped)?;
+        let to_dht = forward(own_dht);
+        let links_to_dht = forward(link_dht);
+        let treated = account.treated()?;
+        let loopback_only = node.config.loopback;
+        let identity = keys.identity;
+        let (links, link_events) = baraza_link::driver::start(
+            Handle::current(),
+            move |now| {
+                let config = LinkConfig {
+                    allow_loopback: loopback_only,
+                };
+                Links::new(identity, config, treated, now, Rng::from_os())
+            },
+            move |command| {
+                // Its end is seen by the queue of events.
+                let _ = links_to_dht.send(command);
+            },
+            link_dht_events,
+            if loopback_only {
+                Addresses::Fixed(loopback())
+            } else {
+                Addresses::Interfaces
+            },
+        )
+        .map_err(|error| NodeError::Network(error.to_string()))?;
+        let (requests, receiver) = mpsc::channel(COMMANDS);
+        let driver = Driver {
+            account,
+            requests: receiver,
+            links: links.clone(),
+            link_events,
+            to_dht,
+            dht_events: Some(dht_events),
+            answers: BTreeMap::new(),
+            next_request: 0,
+            events: node.events.clone(),
+            cursor: node.cursor.clone(),
+        };
+        let runtime = Handle::current();
+        let thread = thread::Builder::new()
+            .name("account".to_owned())
+            .spawn(move || runtime.block_on(driver.run()))
+            .map_err(|error| NodeError::Network(error.to_string()))?;
+        Ok(Self {
+            requests,
+            links,
+            thread,
+        })
+    }
+
+    /// A way to ask it.
+    pub(super) fn commands(&self) -> Commands {
+        Commands(self.requests.clone())
+    }
+
+    /// Checks its links.
+    pub(super) fn probe(&self) {
+        self.links.send(baraza_link::Command::Probe);
+    }
+
+    /// Stops it, having written everything.
+    pub(super) async fn stop(self) {
+        // It may have stopped by itself.
+        let _ = self.requests.send(Request::Stop).await;
+        let thread = self.thread;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("an account's thread failed");
+        }
+    }
+}
+
+/// A way to give commands to the DHT without waiting.
+fn forward(client: baraza_dht::driver::ClientHandle) -> mpsc::UnboundedSender<baraza_dht::Command> {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(command) = receiver.recv().await {
+            if client.send(command).await.is_err() {
+                break;
+            }
+        }
+    });
+    sender
+}
+
+struct Driver {
+    account: Account,
+    requests: mpsc::Receiver<Request>,
+    links: LinkHandle,
+    link_events: mpsc::Receiver<baraza_link::Event>,
+    to_dht: mpsc::UnboundedSender<baraza_dht::Command>,
+    /// `None` when the DHT has ended.
+    dht_events: Option<mpsc::Receiver<baraza_dht::Event>>,
+    answers: BTreeMap<RequestId, Answer>,
+    next_request: u64,
+    events: broadcast::Sender<Arc<Event>>,
+    cursor: Arc<AtomicU64>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            self.drain();
+            if self.account.failure().is_some() {
+                break;
+            }
+            let timeout = self.account.poll_timeout();
+            tokio::select! {
+                event = self.link_events.recv() => match event {
+                    Some(event) => self.links(event),
+                    None => break,
+                },
+                request = self.requests.recv() => {
+                    if !self.requests(request) {
+                        break;
+                    }
+                }
+                event = receive(&mut self.dht_events) => match event {
+                    Some(event) => self.account.handle_dht(now(), event),
+                    None => self.dht_events = None,
+                },
+                () = until(timeout) => self.account.handle_timeout(now()),
+            }
+        }
+        self.drain();
+        if let Err(error) = self.account.close() {
+            tracing::error!(%error, "the account ends without writing everything");
+        }
+    }
+
+    /// Takes an event of the links, and those that wait behind it.
+    fn links(&mut self, event: baraza_link::Event) {
+        self.account.handle_link(now(), event);
+        for _ in 0..TOGETHER {
+            // What is to be sent is not kept waiting by what comes.
+            self.send();
+            let Ok(event) = self.link_events.try_recv() else {
+                break;
+            };
+            self.account.handle_link(now(), event);
+        }
+    }
+
+    /// Takes a request, and those that wait behind it. `false` at the end.
+    fn requests(&mut self, request: Option<Request>) -> bool {
+        let mut request = request;
+        for _ in 0..TOGETHER {
+            match request {
+                Some(Request::Command(command, answer)) => {
+                    self.next_request = self.next_request.wrapping_add(1);
+                    let id = RequestId(self.next_request);
+                    self.answers.insert(id, answer);
+                    self.account.handle_command(now(), id, command);
+                }
+                Some(Request::Stop) | None => return false,
+            }
+            request = match self.requests.try_recv() {
+                Ok(next) => Some(next),
+                Err(_) => return true,
+            };
+        }
+        // Taken from the queue, it must be answered.
+        match request {
+            Some(request) => self.requests(Some(request)),
+            None => true,
+        }
+    }
+
+    /// Does everything the account wants.
+    fn drain(&mut self) {
+        while let Some(output) = self.account.poll_output() {
+            self.output(output);
+        }
+    }
+
+    /// Sends what the account wants to send, without waiting for the disk.
+    fn send(&mut self) {
+        while let Some(output) = self.account.poll_send() {
+            self.output(output);
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Link(command) => {
+                // If the links have ended, their queue of events says so.
+                let _ = self.links.send(command);
+            }
+            Output::Dht(command) => {
+                let _ = self.to_dht.send(command);
+            }
+            Output::Reply { request, result } => {
+                if let Some(answer) = self.answers.remove(&request) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(result);
+                }
+            }
+            Output::Event(event) => {
+                self.cursor.fetch_max(event.cursor, Ordering::AcqRel);
+                // Nobody may be listening.
+                let _ = self.events.send(Arc::new(event));
+            }
+        }
+    }
+}
+
+async fn receive(
+    events: &mut Option<mpsc::Receiver<baraza_dht::Event>>,
+) -> Option<baraza_dht::Event> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,15 @@
+//! Accounts on a network of strings and cans: no sockets, no clock, the real rest.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod chat;
+mod faults;
+mod node;
+mod requests;
+mod world;

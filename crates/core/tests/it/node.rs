@@ -1,0 +1,205 @@
+//! Whole nodes: real sockets on the loopback interface, real time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use baraza_core::{
+    Command, CommandError, Event, EventBody, LocalId, Node, NodeConfig, NodeError, Reply,
+};
+use baraza_identity::{Password, testing};
+use baraza_wire::{AccountId, ConversationId, Rng};
+use tokio::sync::broadcast::Receiver;
+
+struct Person {
+    node: Node,
+    account: LocalId,
+    id: AccountId,
+    events: Receiver<Arc<Event>>,
+}
+
+async fn open(directory: &Path, bootstrap: Option<&Node>) -> Node {
+    let mut config = NodeConfig::new(directory);
+    config.loopback = true;
+    config.bootstrap = bootstrap
+        .map(|node| vec![node.dht_addresses()[0].to_string()])
+        .unwrap_or_default();
+    Node::open(config).await.unwrap()
+}
+
+async fn person(name: &str, directory: &Path, bootstrap: Option<&Node>) -> Person {
+    let node = open(directory, bootstrap).await;
+    let events = node.subscribe();
+    let archive = testing::archive(name);
+    let file = archive.write(None, &mut Rng::from_os()).unwrap();
+    let account = node
+        .import_archive(file, None, name.to_owned(), |_| {})
+        .await
+        .unwrap();
+    Person {
+        node,
+        account,
+        id: archive.account_id(),
+        events,
+    }
+}
+
+impl Person {
+    async fn ask(&self, command: Command) -> Reply {
+        self.node.command(self.account, command).await.unwrap()
+    }
+
+    async fn wait(&mut self, what: &str, is: impl Fn(&EventBody) -> bool) {
+        let waited = tokio::time::timeout(Duration::from_secs(60), async {
+            while !is(&self.events.recv().await.unwrap().body) {}
+        });
+        waited
+            .await
+            .unwrap_or_else(|_| panic!("in a minute not: {what}"));
+    }
+
+    async fn say(&self, chat: ConversationId, body: &str) {
+        let command = Command::SendMessage {
+            conversation: chat,
+            body: body.into(),
+            reply_to: None,
+        };
+        self.ask(command).await;
+    }
+
+    async fn hear(&mut self, chat: ConversationId, body: &str) {
+        self.wait(body, |event| {
+            matches!(event, EventBody::MessageReceived { conversation, message }
+                if *conversation == chat && message.body() == body)
+        })
+        .await;
+    }
+
+    async fn texts(&self, chat: ConversationId) -> usize {
+        let command = Command::History {
+            conversation: chat,
+            from: None,
+            count: 0,
+        };
+        match self.ask(command).await {
+            Reply::History(messages) => {
+                let texts = messages.iter().filter(|it| it.kind == "text/plain");
+                texts.count()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_meet_talk_restart_and_talk_on() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut alice = person("alice", directories[0].path(), None).await;
+    let mut bob = person("bob", directories[1].path(), Some(&alice.node)).await;
+    for person in [&mut alice, &mut bob] {
+        person
+            .wait("announced", |event| {
+                matches!(event, EventBody::DeviceAnnounced)
+            })
+            .await;
+    }
+    let ask = Command::SendRequest {
+        to: bob.id,
+        text: String::new(),
+    };
+    let Reply::Conversation(chat) = alice.ask(ask).await else {
+        panic!("no conversation");
+    };
+    bob.wait("a request", |event| {
+        matches!(event, EventBody::RequestReceived { conversation, .. } if *conversation == chat)
+    })
+    .await;
+    bob.ask(Command::AcceptRequest { conversation: chat }).await;
+    alice
+        .wait("bob joins", |event| {
+            matches!(event, EventBody::MemberEvent { .. })
+        })
+        .await;
+    let mut times = Vec::new();
+    for turn in 0..20 {
+        let body = format!("turn {turn}");
+        let (from, to) = match turn % 2 {
+            0 => (&alice, &mut bob),
+            _ => (&bob, &mut alice),
+        };
+        let start = Instant::now();
+        let ((), ()) = tokio::join!(from.say(chat, &body), to.hear(chat, &body));
+        times.push(start.elapsed());
+    }
+    times.sort();
+    eprintln!("median {:?}, all {times:?}", times[times.len() / 2]);
+
+    // The events were written, too.
+    let page = bob.node.events_since(0, 10_000).await.unwrap();
+    assert!(!page.more && page.next == bob.node.cursor());
+    let received = |event: &&Event| matches!(event.body, EventBody::MessageReceived { .. });
+    assert!(page.events.iter().filter(received).count() >= 20);
+
+    // Bob is away while Alice writes.
+    bob.node.shutdown().await;
+    let gone = bob.node.command(bob.account, Command::Identity).await;
+    assert_eq!(gone, Err(CommandError::Stopped));
+    alice.say(chat, "while you were away").await;
+    let node = open(directories[1].path(), Some(&alice.node)).await;
+    assert_eq!(node.accounts()[0].account, bob.account);
+    bob.events = node.subscribe();
+    bob.node = node;
+    // It may have come before there was somebody to hear of it.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while bob.texts(chat).await < 21 {
+        assert!(Instant::now() < deadline, "the message arrives");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bob.say(chat, "here I am").await;
+    alice.hear(chat, "here I am").await;
+    assert_eq!(alice.texts(chat).await, 22);
+    alice.node.shutdown().await;
+    bob.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_are_made_exported_imported_and_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = open(directory.path(), None).await;
+    let other = NodeConfig::new(directory.path());
+    assert!(matches!(Node::open(other).await, Err(NodeError::InUse(_))));
+    let password = Password::new("a password");
+    let account = node
+        .create_account("Alice".into(), Some(password.clone()), |_| {})
+        .await
+        .unwrap();
+    let Ok(Reply::Identity(identity)) = node.command(account, Command::Identity).await else {
+        panic!("no identity");
+    };
+    assert_eq!(identity.display_name, "Alice");
+    let wrong = Some(Password::new("another"));
+    let error = node.export_archive(account, wrong, None).await;
+    assert!(matches!(error, Err(NodeError::Archive(_))));
+    let file = node
+        .export_archive(account, Some(password), None)
+        .await
+        .unwrap();
+    let again = node.import_archive(file.clone(), None, String::new(), |_| {});
+    assert!(matches!(again.await, Err(NodeError::Exists(id)) if id == identity.jami_id));
+    node.remove_account(account).await.unwrap();
+    assert_eq!(node.accounts(), []);
+    let account = node
+        .import_archive(file, None, "Alice again".into(), |_| {})
+        .await
+        .unwrap();
+    assert_eq!(node.accounts()[0].jami_id, identity.jami_id);
+    let Ok(Reply::Identity(new)) = node.command(account, Command::Identity).await else {
+        panic!("no identity");
+    };
+    assert_ne!(new.device_id, identity.device_id);
+    node.shutdown().await;
+    // What was shut down can be opened again.
+    let node = open(directory.path(), None).await;
+    assert_eq!(node.accounts()[0].jami_id, identity.jami_id);
+    node.shutdown().await;
+}

@@ -1,0 +1,800 @@
+//! Hosts with one account each, virtual time, and a network at the level of links and of
+//! the DHT: channels open, carry bytes in order and break; values are found at keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use baraza_core::{
+    Account, AccountConfig, Command, CommandError, Event, EventBody, Keys, LocalId, Message,
+    Output, Reply, RequestId,
+};
+use baraza_dht::{Event as DhtEvent, OpId, Status, Value};
+use baraza_identity::testing;
+use baraza_link::{ChannelId, DownReason, Event as LinkEvent, FailReason, Peer};
+use baraza_store::{AccountRow, Durability, Store};
+use baraza_wire::{AccountId, CommitId, ConversationId, InfoHash, Now, Rng};
+
+/// One way through the network.
+pub(crate) const LATENCY: Duration = Duration::from_millis(5);
+/// After what time a peer notices that another is gone.
+const NOTICE_DEATH: Duration = Duration::from_millis(900);
+/// How long announcements of a dead host stay.
+const ANNOUNCED: Duration = Duration::from_secs(600);
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) rng: Rng,
+    pub(crate) hosts: Vec<Host>,
+    queue: BTreeMap<(Instant, u64), (usize, u64, Input)>,
+    serial: u64,
+    values: BTreeMap<InfoHash, Vec<(usize, u64, Value)>>,
+    links: BTreeSet<(usize, usize)>,
+    channels: BTreeMap<(usize, ChannelId), End>,
+    /// Of so many instant messages one is swallowed, as daemons of 2023 do; 0 for none.
+    pub(crate) swallow: u64,
+    /// Bytes written on channels in all, and writes.
+    pub(crate) writes: u64,
+}
+
+pub(crate) struct Host {
+    pub(crate) name: &'static str,
+    pub(crate) directory: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+    keys: Keys,
+    number: i64,
+    pub(crate) account: Option<Account>,
+    /// Counts lives, so that nothing meant for one arrives in the next.
+    life: u64,
+    /// A host that declines `msg:` channels.
+    pub(crate) old: bool,
+    /// Cut off from all others.
+    pub(crate) cut: bool,
+    pub(crate) events: Vec<Event>,
+    replies: BTreeMap<RequestId, Result<Reply, CommandError>>,
+    next_request: u64,
+    next_channel: u64,
+    listens: BTreeMap<OpId, InfoHash>,
+}
+
+/// The other end of a channel.
+struct End {
+    host: usize,
+    channel: ChannelId,
+    name: String,
+    open: bool,
+}
+
+enum Input {
+    Link(LinkEvent),
+    /// The end of a link to another host, or of what was on it.
+    Death {
+        other: usize,
+        event: LinkEvent,
+    },
+    Dht(DhtEvent),
+    /// A channel is asked for.
+    Ask {
+        from: usize,
+        channel: ChannelId,
+        name: String,
+    },
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            now: Now {
+                instant: Instant::now(),
+                unix: testing::NOW,
+            },
+            rng: Rng::from_seed(seed),
+            hosts: Vec::new(),
+            queue: BTreeMap::new(),
+            serial: 0,
+            values: BTreeMap::new(),
+            links: BTreeSet::new(),
+            channels: BTreeMap::new(),
+            swallow: 0,
+            writes: 0,
+        }
+    }
+
+    /// Two hosts that have not met.
+    pub(crate) fn pair(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.add("alice");
+        world.add("bob");
+        world
+    }
+
+    /// Two hosts that talk already.
+    pub(crate) fn talking(seed: u64) -> (Self, ConversationId) {
+        let mut world = Self::pair(seed);
+        let chat = world.connect(0, 1);
+        (world, chat)
+    }
+
+    pub(crate) fn add(&mut self, name: &'static str) -> usize {
+        let temporary = tempfile::tempdir().unwrap();
+        let identity = testing::identity(name);
+        let keys = Keys::issue(&testing::archive(name), identity.clone()).unwrap();
+        let directory = temporary.path().to_owned();
+        let mut store = Store::open(directory.join("node.db"), Durability::Process).unwrap();
+        let number = store
+            .add_account(&AccountRow {
+                number: 0,
+                local_id: LocalId::new(1).to_string(),
+                jami_id: identity.account_id(),
+                device_id: identity.device_id(),
+                display_name: name.into(),
+                created: self.now.unix,
+            })
+            .unwrap();
+        let host = self.hosts.len();
+        self.hosts.push(Host {
+            name,
+            directory,
+            _temporary: Some(temporary),
+            keys,
+            number,
+            account: None,
+            life: 0,
+            old: false,
+            cut: false,
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            next_request: 0,
+            next_channel: 0,
+            listens: BTreeMap::new(),
+        });
+        self.start(host);
+        host
+    }
+
+    pub(crate) fn id(&self, host: usize) -> AccountId {
+        self.hosts[host].keys.identity.account_id()
+    }
+
+    pub(crate) fn start(&mut self, host: usize) {
+        let rng = self.rng.fork();
+        let it = &mut self.hosts[host];
+        assert!(it.account.is_none());
+        it.life += 1;
+        it.events.clear();
+        let store = Store::open(it.directory.join("node.db"), Durability::Process).unwrap();
+        let config = AccountConfig {
+            local_id: LocalId::new(1),
+            number: it.number,
+            directory: it.directory.clone(),
+            display_name: it.name.into(),
+        };
+        let account = Account::open(config, &it.keys, store, self.now, rng).unwrap();
+        it.account = Some(account);
+        self.drain(host);
+        let connected = DhtEvent::Status {
+            ipv4: Status::Connected,
+            ipv6: Status::Disconnected,
+        };
+        self.send(host, LATENCY, Input::Dht(connected));
+    }
+
+    /// As kill -9: nothing is written, the others notice later.
+    pub(crate) fn kill(&mut self, host: usize) {
+        let it = &mut self.hosts[host];
+        it.account = None;
+        it.life += 1;
+        it.listens.clear();
+        self.lose_links(host, NOTICE_DEATH);
+        // What was being opened.
+        self.channels.retain(|(of, _), _| *of != host);
+        let asking: Vec<(usize, ChannelId)> = self
+            .channels
+            .iter()
+            .filter(|(_, end)| end.host == host)
+            .map(|(key, _)| *key)
+            .collect();
+        for (from, channel) in asking {
+            self.no_answer(from, channel);
+        }
+        self.expire(host, ANNOUNCED);
+    }
+
+    /// An orderly end.
+    pub(crate) fn stop(&mut self, host: usize) {
+        if let Some(account) = self.hosts[host].account.take() {
+            account.close().unwrap();
+        }
+        self.kill(host);
+    }
+
+    /// Pulls or plugs in the cable.
+    pub(crate) fn cut(&mut self, host: usize, cut: bool) {
+        self.hosts[host].cut = cut;
+        if cut {
+            self.lose_links(host, NOTICE_DEATH);
+        }
+    }
+
+    fn lose_links(&mut self, host: usize, after: Duration) {
+        let gone: Vec<(usize, usize)> = self
+            .links
+            .iter()
+            .copied()
+            .filter(|(a, b)| *a == host || *b == host)
+            .collect();
+        for (a, b) in gone {
+            self.links.remove(&(a, b));
+            for (one, other) in [(a, b), (b, a)] {
+                let ends: Vec<ChannelId> = self
+                    .channels
+                    .iter()
+                    .filter(|((at, _), end)| *at == one && end.host == other)
+                    .map(|((_, channel), _)| *channel)
+                    .collect();
+                for channel in ends {
+                    let end = self.channels.remove(&(one, channel)).unwrap();
+                    let event = if end.open || channel.is_incoming() {
+                        LinkEvent::Closed { channel }
+                    } else {
+                        LinkEvent::Failed {
+                            channel,
+                            reason: FailReason::LinkLost,
+                        }
+                    };
+                    self.send(one, after, Input::Death { other, event });
+                }
+                let device = self.hosts[other].keys.identity.device_id();
+                let reason = DownReason::Lost;
+                let event = LinkEvent::LinkDown { device, reason };
+                self.send(one, after, Input::Death { other, event });
+            }
+        }
+    }
+
+    fn expire(&mut self, host: usize, after: Duration) {
+        let mut gone = Vec::new();
+        for (key, values) in &mut self.values {
+            // Announcements only: the rest stays for days.
+            values.retain(|(owner, _, value)| {
+                let expires = *owner == host && value.value_type() == 0;
+                if expires {
+                    gone.push((*key, value.clone()));
+                }
+                !expires
+            });
+        }
+        for (key, value) in gone {
+            for (listener, op) in self.listeners(&key) {
+                let event = DhtEvent::Values {
+                    op,
+                    values: vec![value.clone()],
+                    expired: true,
+                };
+                self.send(listener, after, Input::Dht(event));
+            }
+        }
+    }
+
+    fn listeners(&self, key: &InfoHash) -> Vec<(usize, OpId)> {
+        let mut found = Vec::new();
+        for (host, it) in self.hosts.iter().enumerate() {
+            for (op, at) in &it.listens {
+                if at == key {
+                    found.push((host, *op));
+                }
+            }
+        }
+        found
+    }
+
+    fn send(&mut self, host: usize, after: Duration, input: Input) {
+        self.serial += 1;
+        let life = self.hosts[host].life;
+        let at = self.now.instant + after;
+        self.queue.insert((at, self.serial), (host, life, input));
+    }
+
+    /// Gives a command; its reply comes with [`Self::take_reply`].
+    pub(crate) fn command(&mut self, host: usize, command: Command) -> RequestId {
+        let it = &mut self.hosts[host];
+        it.next_request += 1;
+        let request = RequestId(it.next_request);
+        let account = it.account.as_mut().expect("running");
+        account.handle_command(self.now, request, command);
+        self.drain(host);
+        request
+    }
+
+    pub(crate) fn take_reply(
+        &mut self,
+        host: usize,
+        request: RequestId,
+    ) -> Option<Result<Reply, CommandError>> {
+        self.hosts[host].replies.remove(&request)
+    }
+
+    /// Gives a command and waits for its reply.
+    pub(crate) fn ask(&mut self, host: usize, command: Command) -> Result<Reply, CommandError> {
+        let request = self.command(host, command);
+        for _ in 0..1000 {
+            if let Some(reply) = self.take_reply(host, request) {
+                return reply;
+            }
+            self.step();
+        }
+        panic!("no reply");
+    }
+
+    /// Does the next thing that is due, wherever.
+    fn step(&mut self) {
+        let timeout = self
+            .hosts
+            .iter()
+            .enumerate()
+            .filter_map(|(host, it)| Some((it.account.as_ref()?.poll_timeout()?, host)))
+            .min();
+        let next = self.queue.first_key_value().map(|(key, _)| key.0);
+        match (timeout, next) {
+            (Some((at, host)), next) if next.is_none_or(|next| at < next) => {
+                self.advance(at);
+                let now = self.now;
+                if let Some(account) = &mut self.hosts[host].account {
+                    account.handle_timeout(now);
+                }
+                self.drain(host);
+            }
+            (_, Some(at)) => {
+                self.advance(at);
+                let (_, (host, life, input)) = self.queue.pop_first().unwrap();
+                let alive = self.hosts[host].life == life && self.hosts[host].account.is_some();
+                match input {
+                    input if alive => self.input(host, input),
+                    Input::Ask { from, channel, .. } => self.no_answer(from, channel),
+                    _ => {}
+                }
+            }
+            _ => panic!("nothing will ever happen"),
+        }
+    }
+
+    fn advance(&mut self, at: Instant) {
+        let passed = at.saturating_duration_since(self.now.instant);
+        self.now = Now {
+            instant: self.now.instant + passed,
+            unix: self.now.unix.saturating_add(passed),
+        };
+    }
+
+    /// Lets the world go on for a while.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now.instant + span;
+        loop {
+            let timeouts = self
+                .hosts
+                .iter()
+                .filter_map(|it| it.account.as_ref()?.poll_timeout());
+            let next = self.queue.keys().map(|key| key.0).next();
+            match timeouts.chain(next).min() {
+                Some(at) if at <= end => self.step(),
+                _ => break,
+            }
+        }
+        self.advance(end);
+    }
+
+    /// Lets the world go on until something is so.
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        let start = self.now.instant;
+        while !done(self) {
+            if self.now.instant - start > Duration::from_secs(900) {
+                for host in 0..self.hosts.len() {
+                    eprintln!("{}: {:?}", host, self.ask(host, Command::Diagnostics));
+                }
+                panic!("in 15 minutes not: {what}");
+            }
+            self.run(Duration::from_millis(100));
+        }
+    }
+
+    fn input(&mut self, host: usize, input: Input) {
+        let now = self.now;
+        match input {
+            Input::Link(event) | Input::Death { event, .. } => {
+                let account = self.hosts[host].account.as_mut().unwrap();
+                account.handle_link(now, event);
+            }
+            Input::Dht(event) => {
+                let account = self.hosts[host].account.as_mut().unwrap();
+                account.handle_dht(now, event);
+            }
+            Input::Ask {
+                from,
+                channel,
+                name,
+            } => self.asked(host, from, channel, name),
+        }
+        self.drain(host);
+    }
+
+    /// A new link is there: what is left of the old one ends now.
+    fn bury(&mut self, host: usize, other: usize) {
+        let late = |(to, _, input): &(usize, u64, Input)| {
+            *to == host && matches!(input, Input::Death { other: of, .. } if *of == other)
+        };
+        let keys: Vec<_> = self
+            .queue
+            .iter()
+            .filter(|(_, entry)| late(entry))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            if let Some((_, life, Input::Death { event, .. })) = self.queue.remove(&key)
+                && self.hosts[host].life == life
+            {
+                self.send(host, Duration::ZERO, Input::Link(event));
+            }
+        }
+    }
+
+    fn no_answer(&mut self, from: usize, channel: ChannelId) {
+        if self.channels.remove(&(from, channel)).is_some() {
+            let reason = FailReason::NoAnswer;
+            let failed = LinkEvent::Failed { channel, reason };
+            self.send(from, Duration::from_secs(5), Input::Link(failed));
+        }
+    }
+
+    fn peer(&self, host: usize) -> Peer {
+        let identity = &self.hosts[host].keys.identity;
+        Peer {
+            device: identity.device_id(),
+            account: identity.account_id(),
+            chain: identity.chain().clone(),
+        }
+    }
+
+    fn asked(&mut self, host: usize, from: usize, channel: ChannelId, name: String) {
+        if self.hosts[host].cut || self.hosts[from].cut {
+            return self.no_answer(from, channel);
+        }
+        if !self.channels.contains_key(&(from, channel)) {
+            return;
+        }
+        let pair = (host.min(from), host.max(from));
+        if self.links.insert(pair) {
+            for (one, other) in [(host, from), (from, host)] {
+                self.bury(one, other);
+                let peer = self.peer(other);
+                self.send(one, Duration::ZERO, Input::Link(LinkEvent::LinkUp { peer }));
+            }
+        }
+        if self.hosts[host].old && name.starts_with("msg:") {
+            self.channels.remove(&(from, channel));
+            let reason = FailReason::Declined;
+            let failed = LinkEvent::Failed { channel, reason };
+            self.send(from, LATENCY, Input::Link(failed));
+            return;
+        }
+        self.hosts[host].next_channel += 1;
+        let incoming = ChannelId::incoming(self.hosts[host].next_channel);
+        self.channels.insert(
+            (host, incoming),
+            End {
+                host: from,
+                channel,
+                name: name.clone(),
+                open: false,
+            },
+        );
+        self.channels.get_mut(&(from, channel)).unwrap().channel = incoming;
+        let peer = self.peer(from);
+        let requested = LinkEvent::Requested {
+            channel: incoming,
+            peer,
+            name,
+        };
+        self.send(host, Duration::ZERO, Input::Link(requested));
+    }
+
+    fn drain(&mut self, host: usize) {
+        loop {
+            let Some(account) = &mut self.hosts[host].account else {
+                return;
+            };
+            assert_eq!(account.failure(), None);
+            match account.poll_output() {
+                None => return,
+                Some(Output::Link(command)) => self.link(host, command),
+                Some(Output::Dht(command)) => self.dht(host, command),
+                Some(Output::Reply { request, result }) => {
+                    self.hosts[host].replies.insert(request, result);
+                }
+                Some(Output::Event(event)) => self.hosts[host].events.push(event),
+            }
+        }
+    }
+
+    fn link(&mut self, host: usize, command: baraza_link::Command) {
+        use baraza_link::Command as Link;
+        match command {
+            Link::Open {
+                channel,
+                device,
+                name,
+                reason: _,
+            } => {
+                let to = self
+                    .hosts
+                    .iter()
+                    .position(|it| it.keys.identity.device_id() == device);
+                let up = to.filter(|to| self.hosts[*to].account.is_some());
+                let Some(to) = up.filter(|_| !self.hosts[host].cut) else {
+                    let reason = FailReason::NoAnswer;
+                    let failed = LinkEvent::Failed { channel, reason };
+                    return self.send(host, Duration::from_secs(5), Input::Link(failed));
+                };
+                self.channels.insert(
+                    (host, channel),
+                    End {
+                        host: to,
+                        channel: ChannelId(0),
+                        name: name.clone(),
+                        open: false,
+                    },
+                );
+                // Over the DHT and ICE it takes some time, over a link none.
+                let linked = self.links.contains(&(host.min(to), host.max(to)));
+                let pause = if linked { LATENCY } else { 20 * LATENCY };
+                let ask = Input::Ask {
+                    from: host,
+                    channel,
+                    name,
+                };
+                self.send(to, pause, ask);
+            }
+            Link::Accept { channel } => {
+                let Some(end) = self.channels.get_mut(&(host, channel)) else {
+                    return;
+                };
+                end.open = true;
+                let (other, theirs) = (end.host, end.channel);
+                if let Some(end) = self.channels.get_mut(&(other, theirs)) {
+                    end.open = true;
+                    let peer = self.peer(host);
+                    let opened = LinkEvent::Opened {
+                        channel: theirs,
+                        peer,
+                    };
+                    self.send(other, LATENCY, Input::Link(opened));
+                }
+            }
+            Link::Decline { channel } => {
+                if let Some(end) = self.channels.remove(&(host, channel))
+                    && self.channels.remove(&(end.host, end.channel)).is_some()
+                {
+                    let reason = FailReason::Declined;
+                    let failed = LinkEvent::Failed {
+                        channel: end.channel,
+                        reason,
+                    };
+                    self.send(end.host, LATENCY, Input::Link(failed));
+                }
+            }
+            Link::Write { channel, bytes } => {
+                self.writes += 1;
+                let Some(end) = self.channels.get(&(host, channel)) else {
+                    return;
+                };
+                assert!(end.open, "a write on a channel that is not open");
+                let (other, theirs) = (end.host, end.channel);
+                let instant = end.name.starts_with("msg:") || end.name == "sip";
+                let sent = LinkEvent::Sent {
+                    channel,
+                    bytes: bytes.len(),
+                };
+                self.send(host, LATENCY, Input::Link(sent));
+                if instant && self.swallow > 0 && self.rng.one_in(self.swallow) {
+                    return;
+                }
+                let data = LinkEvent::Data {
+                    channel: theirs,
+                    bytes,
+                };
+                self.send(other, LATENCY, Input::Link(data));
+            }
+            Link::Close { channel } => {
+                if let Some(end) = self.channels.remove(&(host, channel))
+                    && self.channels.remove(&(end.host, end.channel)).is_some()
+                {
+                    let closed = LinkEvent::Closed {
+                        channel: end.channel,
+                    };
+                    self.send(end.host, LATENCY, Input::Link(closed));
+                }
+            }
+            Link::CloseAccount { .. } => self.lose_links(host, LATENCY),
+            _ => {}
+        }
+    }
+
+    fn dht(&mut self, host: usize, command: baraza_dht::Command) {
+        use baraza_dht::Command as Dht;
+        match command {
+            Dht::Put { op, key, value, .. } => {
+                let done = DhtEvent::Done { op, result: Ok(()) };
+                self.send(host, 2 * LATENCY, Input::Dht(done));
+                self.serial += 1;
+                let serial = self.serial;
+                let values = self.values.entry(key).or_default();
+                values.retain(|(_, _, old)| old.id != value.id);
+                values.push((host, serial, value.clone()));
+                for (listener, op) in self.listeners(&key) {
+                    let found = DhtEvent::Values {
+                        op,
+                        values: vec![value.clone()],
+                        expired: false,
+                    };
+                    self.send(listener, 3 * LATENCY, Input::Dht(found));
+                }
+            }
+            Dht::Listen { op, key, .. } => {
+                self.hosts[host].listens.insert(op, key);
+                self.found(host, op, &key);
+            }
+            Dht::Get { op, key, .. } => {
+                self.found(host, op, &key);
+                let done = DhtEvent::Done { op, result: Ok(()) };
+                self.send(host, 3 * LATENCY, Input::Dht(done));
+            }
+            Dht::Cancel { op } => {
+                self.hosts[host].listens.remove(&op);
+            }
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, host: usize, op: OpId, key: &InfoHash) {
+        let values = self.values.get(key).into_iter().flatten();
+        let values: Vec<Value> = values.map(|(_, _, value)| value.clone()).collect();
+        if !values.is_empty() {
+            let found = DhtEvent::Values {
+                op,
+                values,
+                expired: false,
+            };
+            self.send(host, 2 * LATENCY, Input::Dht(found));
+        }
+    }
+
+    // ---- what people do
+
+    pub(crate) fn has_event(&self, host: usize, is: impl Fn(&EventBody) -> bool) -> bool {
+        self.hosts[host].events.iter().any(|event| is(&event.body))
+    }
+
+    pub(crate) fn request(&mut self, from: usize, to: usize) -> ConversationId {
+        let (to_id, from_id) = (self.id(to), self.id(from));
+        let command = Command::SendRequest {
+            to: to_id,
+            text: String::new(),
+        };
+        let Ok(Reply::Conversation(chat)) = self.ask(from, command) else {
+            panic!("no conversation");
+        };
+        self.until("the request arrives", |world| {
+            world.has_event(to, |event| {
+                matches!(event, EventBody::RequestReceived { from, conversation, .. }
+                    if *from == from_id && *conversation == chat)
+            })
+        });
+        chat
+    }
+
+    pub(crate) fn connect(&mut self, from: usize, to: usize) -> ConversationId {
+        let chat = self.request(from, to);
+        let accept = Command::AcceptRequest { conversation: chat };
+        assert_eq!(self.ask(to, accept), Ok(Reply::Done));
+        let id = self.id(to);
+        self.until("the asked joins", |world| {
+            world.has_event(
+                from,
+                |event| matches!(event, EventBody::MemberEvent { member, .. } if *member == id),
+            )
+        });
+        chat
+    }
+
+    pub(crate) fn say(&mut self, host: usize, chat: ConversationId, body: &str) -> CommitId {
+        let command = Command::SendMessage {
+            conversation: chat,
+            body: body.into(),
+            reply_to: None,
+        };
+        match self.ask(host, command) {
+            Ok(Reply::Message(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// As [`Self::say`], once the conversation is ready.
+    pub(crate) fn say_when_ready(&mut self, host: usize, chat: ConversationId, body: &str) {
+        self.until("the conversation is ready", |world| {
+            world.has_event(host, |event| {
+                matches!(event, EventBody::ConversationReady { conversation }
+                    if *conversation == chat)
+            })
+        });
+        self.say(host, chat, body);
+    }
+
+    pub(crate) fn history(&mut self, host: usize, chat: ConversationId) -> Vec<Message> {
+        let command = Command::History {
+            conversation: chat,
+            from: None,
+            count: 0,
+        };
+        match self.ask(host, command) {
+            Ok(Reply::History(messages)) => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Texts as (id, body), in no order.
+    pub(crate) fn texts(
+        &mut self,
+        host: usize,
+        chat: ConversationId,
+    ) -> BTreeSet<(CommitId, String)> {
+        let history = self.history(host, chat);
+        let texts: Vec<(CommitId, String)> = history
+            .iter()
+            .filter(|message| message.kind == "text/plain")
+            .map(|message| (message.id, message.body().to_owned()))
+            .collect();
+        let set: BTreeSet<_> = texts.iter().cloned().collect();
+        assert_eq!(set.len(), texts.len(), "a message is listed twice");
+        set
+    }
+
+    /// Waits until all have the same texts, `count` of them.
+    pub(crate) fn settle(&mut self, hosts: &[usize], chat: ConversationId, count: usize) {
+        let hosts = hosts.to_vec();
+        self.until("all have the same texts", |world| {
+            let mut sets = hosts
+                .iter()
+                .map(|host| world.texts(*host, chat))
+                .collect::<Vec<_>>();
+            let first = sets.pop().unwrap();
+            first.len() >= count && sets.iter().all(|set| *set == first)
+        });
+        for host in hosts {
+            assert_eq!(self.texts(host, chat).len(), count);
+            self.announced_once(host, chat);
+        }
+    }
+
+    /// No message was told twice in this life.
+    pub(crate) fn announced_once(&self, host: usize, chat: ConversationId) {
+        let mut seen = BTreeSet::new();
+        for event in &self.hosts[host].events {
+            if let EventBody::MessageReceived {
+                conversation,
+                message,
+            } = &event.body
+                && *conversation == chat
+            {
+                assert!(seen.insert(message.id), "told twice");
+            }
+        }
+    }
+
+    /// Every commit of a repository is valid.
+    pub(crate) fn verify(&self, host: usize, chat: ConversationId) {
+        let directory = self.hosts[host]
+            .directory
+            .join("conversations")
+            .join(chat.to_hex());
+        baraza_swarm::verify(&directory).unwrap();
+    }
+}
