@@ -19,8 +19,8 @@ use tracing::debug;
 use crate::api::{ConnId, ListenerId, TcpCommand, TcpEvent};
 
 /// Events that wait for `Links`; sockets are not read while there are more. They hold at
-/// most 1 MiB, which is what a connection may still bring after it was paused.
-const EVENTS: usize = 16;
+/// most 512 KiB, which is what a connection may still bring after it was paused.
+const EVENTS: usize = 8;
 
 /// Commands that wait for one socket. `Links` limits the bytes it has under way, and puts
 /// as many as it can into one command; a socket that lags further behind is closed.

@@ -91,9 +91,9 @@ pub(super) enum Pause {
     Reading,
     /// Not until this moment, or until enough is used up.
     Until(Instant),
-    /// It is, since not reading did not help: the multiplexer closes a channel that is not
-    /// read at all.
-    Overdue,
+    /// It is, since not reading did not help, until so many bytes are unread. In the end the
+    /// multiplexer closes a channel that is not read at all.
+    Overdue(usize),
 }
 
 /// A socket that waits for the peer.
@@ -151,7 +151,7 @@ impl Attempt {
                 up.mux.poll_timeout(),
                 match up.pause {
                     Pause::Until(at) => Some(at),
-                    Pause::Reading | Pause::Overdue => None,
+                    Pause::Reading | Pause::Overdue(_) => None,
                 },
             ),
             _ => (None, None),

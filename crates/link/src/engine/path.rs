@@ -25,8 +25,11 @@ const RECORD_OVERHEAD: usize = 32;
 const PAUSE_ABOVE: usize = 4 << 20;
 /// ... until so many are left ...
 const RESUME_BELOW: usize = 2 << 20;
-/// ... but no longer than this: beacons must be answered within three seconds.
+/// ... but no longer than this: beacons must be answered within three seconds. Then ...
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+/// ... so much more is read before the next pause: a reader that only stalls for some
+/// seconds does not lose its channel.
+const STEP: usize = 512 * 1024;
 
 /// Why a link or the way to it ended.
 enum End {
@@ -363,7 +366,7 @@ impl Links {
             return self.mux_failed(now, id, error);
         }
         if matches!(up.pause, Pause::Until(at) if at <= now.instant) {
-            up.pause = Pause::Overdue;
+            up.pause = Pause::Overdue(up.mux.unread().saturating_add(STEP));
             self.pause_reading(id, false);
         }
     }
@@ -373,19 +376,24 @@ impl Links {
         let Some(up) = self.attempts.get_mut(&id).and_then(Attempt::up_mut) else {
             return;
         };
+        let unread = up.mux.unread();
         match up.pause {
-            Pause::Reading if up.mux.unread() > PAUSE_ABOVE => {
-                if let Some(at) = later(now.instant, LONGEST_PAUSE) {
-                    up.pause = Pause::Until(at);
-                    self.pause_reading(id, true);
-                }
-            }
-            Pause::Until(_) if up.mux.unread() < RESUME_BELOW => {
+            Pause::Reading if unread > PAUSE_ABOVE => self.pause_for_a_while(now, id),
+            Pause::Overdue(most) if unread > most => self.pause_for_a_while(now, id),
+            Pause::Until(_) if unread < RESUME_BELOW => {
                 up.pause = Pause::Reading;
                 self.pause_reading(id, false);
             }
-            Pause::Overdue if up.mux.unread() < RESUME_BELOW => up.pause = Pause::Reading,
+            Pause::Overdue(_) if unread < RESUME_BELOW => up.pause = Pause::Reading,
             _ => {}
+        }
+    }
+
+    fn pause_for_a_while(&mut self, now: Now, id: AttemptId) {
+        let up = self.attempts.get_mut(&id).and_then(Attempt::up_mut);
+        if let (Some(up), Some(at)) = (up, later(now.instant, LONGEST_PAUSE)) {
+            up.pause = Pause::Until(at);
+            self.pause_reading(id, true);
         }
     }
 

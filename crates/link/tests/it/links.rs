@@ -384,3 +384,53 @@ fn many_devices_meet() {
         }
     }
 }
+
+#[test]
+fn a_reader_that_stalls_for_seconds_keeps_its_channel() {
+    let mut world = World::new(&["alice", "bob"]);
+    world.run_for(Duration::from_secs(2));
+    let (bulk, bulk_there) = world.channel(0, 1, 1, "data-transfer://x");
+    let piece = Bytes::from(vec![1; 65_535]);
+    let (mut window, mut unread, mut received) = (0, 0, 0);
+    let stalled_until = world.elapsed + Duration::from_secs(5);
+    while received < 30_000_000 {
+        while window + piece.len() <= WRITE_WINDOW {
+            window += piece.len();
+            let bytes = piece.clone();
+            world.command(
+                0,
+                Command::Write {
+                    channel: bulk,
+                    bytes,
+                },
+            );
+        }
+        world.run_for(Duration::from_millis(5));
+        for event in world.events(0) {
+            match event {
+                Event::Sent { bytes, .. } => window -= bytes,
+                other => panic!("{other:?} at {:?}", world.elapsed),
+            }
+        }
+        for event in world.events(1) {
+            match event {
+                Event::Data { channel, bytes } if channel == bulk_there => {
+                    unread += bytes.len();
+                    received += bytes.len();
+                }
+                other => panic!("{other:?} at {:?}", world.elapsed),
+            }
+        }
+        if world.elapsed > stalled_until {
+            let bytes = std::mem::take(&mut unread);
+            world.command(
+                1,
+                Command::Consumed {
+                    channel: bulk_there,
+                    bytes,
+                },
+            );
+        }
+    }
+    assert!(world.elapsed > stalled_until);
+}

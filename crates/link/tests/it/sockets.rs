@@ -72,7 +72,7 @@ async fn much_arrives_whole_at_a_reader_that_takes_its_time() {
             received += bytes.len();
             held += bytes.len();
             // In bursts, so that the link has to stop reading and go on.
-            if held > 5 << 20 || received == TOTAL {
+            if held > 3 << 20 || received == TOTAL {
                 bob.handle.send(Command::Consumed {
                     channel: there,
                     bytes: held,
