@@ -227,6 +227,13 @@ for line in text("head-messages.txt").splitlines()[:400]:
     for body in re.findall(r"\{\"[^}]*\}", line):
         seed("message_json", body.encode())
 
+# Steps of made up members, see testing/fuzz-targets/src/conversation.rs: who, what, parents,
+# count of files, then two bytes a file; after each text of their own, its length and itself.
+for steps in ("00000000", "0000000000000000", "000800010600", "000300010b00", "02020003090005100616",
+              "00000000010001000100000001040100", "000100021314030500", "00070000077b2274223a317d",
+              "0000000001000001000000000006010000000100"):
+    seed("conversation", bytes.fromhex(steps))
+
 for target, seeds in sorted(found.items()):
     folder = SEEDS / target
     folder.mkdir(parents=True, exist_ok=True)

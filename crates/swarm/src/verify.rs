@@ -4,7 +4,10 @@ use std::path::Path;
 
 use baraza_wire::{CommitId, ConversationId};
 
+use gix::objs::Find;
+
 use crate::repository::{Repository, RepositoryError};
+use crate::validate::{Caches, Signed, validate};
 
 /// What was found in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,4 +30,28 @@ pub struct Report {
 /// else is wrong with the repository.
 pub fn verify(directory: &Path) -> Result<Report, RepositoryError> {
     Repository::load(directory)?.verify()
+}
+
+/// Checks everything but the signatures of all commits that `head` leads to, wherever they
+/// are. For tests, which want to say what they could never sign.
+///
+/// # Errors
+/// As [`verify`].
+pub fn check_rules(
+    objects: &dyn Find,
+    conversation: ConversationId,
+    head: CommitId,
+) -> Result<Vec<CommitId>, RepositoryError> {
+    let caches = Caches::default();
+    let all = |_: &CommitId| false;
+    let (commits, _) = validate(
+        objects,
+        &caches,
+        conversation,
+        None,
+        head,
+        &all,
+        Signed::Ignored,
+    )?;
+    Ok(commits)
 }

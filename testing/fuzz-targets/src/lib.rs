@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod conversation;
 mod core;
 mod dht;
 mod identity;
@@ -31,6 +32,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("archive", identity::archive),
     ("archive_json", identity::archive_json),
     ("certificate", identity::certificate),
+    ("commit", conversation::commit),
+    ("conversation", conversation::conversation),
     ("crl", identity::crl),
     ("device_message", core::device_message),
     ("frame", link::frame),
@@ -38,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("git_server", swarm::git_server),
     ("ice_text", link::ice_text),
     ("key", identity::key),
+    ("message_json", conversation::message_json),
     ("msg_channel", core::msg_channel),
     ("msgpack", wire::msgpack),
     ("mux", mux::mux),
@@ -48,6 +52,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("receipt", identity::receipt),
     ("sip", core::sip),
     ("stun", link::stun),
+    ("tree", conversation::tree),
     ("value", dht::value),
     ("vcard", core::vcard),
 ];

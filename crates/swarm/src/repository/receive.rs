@@ -8,7 +8,7 @@ use super::{Repository, Result};
 use crate::ingest::{Fetched, clone_into, ingest_many, remote_name};
 use crate::pack::{PackError, PackLimits};
 use crate::upload_pack::object_id;
-use crate::validate::{Caches, ValidateError, validate};
+use crate::validate::{Caches, Signed, ValidateError, validate};
 use crate::verify::Report;
 
 impl Repository {
@@ -32,7 +32,15 @@ impl Repository {
             fetched,
             limits,
             |objects, known| {
-                let valid = validate(objects, &caches, conversation, None, head, known)?;
+                let valid = validate(
+                    objects,
+                    &caches,
+                    conversation,
+                    None,
+                    head,
+                    known,
+                    Signed::Checked,
+                )?;
                 Ok(valid.0)
             },
         )?;
@@ -58,7 +66,15 @@ impl Repository {
             limits,
             |objects, known| {
                 let founding = Some(self.founding);
-                let valid = validate(objects, &self.caches, self.id, founding, head, known)?;
+                let valid = validate(
+                    objects,
+                    &self.caches,
+                    self.id,
+                    founding,
+                    head,
+                    known,
+                    Signed::Checked,
+                )?;
                 Ok(valid.0)
             },
         )?;
@@ -82,7 +98,15 @@ impl Repository {
     pub fn verify_from(&self, head: CommitId) -> Result<Report> {
         // Nothing that was cached counts here.
         let caches = Caches::default();
-        let (commits, _) = validate(&self.objects, &caches, self.id, None, head, &|_| false)?;
+        let (commits, _) = validate(
+            &self.objects,
+            &caches,
+            self.id,
+            None,
+            head,
+            &|_| false,
+            Signed::Checked,
+        )?;
         let mut merges = 0_usize;
         for id in &commits {
             if caches.facts.get(&self.objects, id)?.parents.len() > 1 {

@@ -133,11 +133,8 @@ impl Forge {
     }
 }
 
-fn member(action: &str, uri: impl ToString) -> Message {
-    let text = format!(
-        r#"{{"type":"member","action":"{action}","uri":"{}"}}"#,
-        uri.to_string()
-    );
+fn member(action: &str, uri: impl std::fmt::Display + Copy) -> Message {
+    let text = format!(r#"{{"type":"member","action":"{action}","uri":"{uri}"}}"#);
     Message::parse(text.as_bytes()).unwrap().0
 }
 
@@ -241,7 +238,7 @@ fn an_addition_invites_and_nothing_else() {
     let upper = erin.to_hex().to_uppercase();
     let other_spelling = [(format!("invited/{upper}"), Bytes(b""))];
     assert_eq!(
-        forge.broken(bob, &member("add", upper), other_spelling),
+        forge.broken(bob, &member("add", upper.as_str()), other_spelling),
         Some(Rule::Add)
     );
 }
