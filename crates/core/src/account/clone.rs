@@ -45,7 +45,10 @@ impl Account {
             ask = devices;
         }
         for device in ask {
-            self.open_git(id, device);
+            // Otherwise tried when it is found.
+            if !self.await_certificate(device) {
+                self.open_git(id, device);
+            }
         }
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.attempts = conversation.attempts.saturating_add(1);

@@ -346,7 +346,7 @@ impl Account {
     /// Connects to a device if that is wanted, and opens a channel for messages.
     pub(super) fn dial(&mut self, id: DeviceId) {
         self.core.timers.clear(Timer::Dial(id));
-        if !self.is_wanted(&id) {
+        if !self.is_wanted(&id) || self.await_certificate(id) {
             return;
         }
         let Some(device) = self.devices.get_mut(&id) else {

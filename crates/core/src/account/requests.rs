@@ -47,6 +47,8 @@ const SKEW: Duration = Duration::from_secs(300);
 pub(super) struct Lookup {
     operations: usize,
     tries: u32,
+    /// Whether it was searched in vain already.
+    failed: bool,
     key: PublicKey,
     waiting: Vec<(u64, Content)>,
 }
@@ -178,19 +180,46 @@ impl Account {
             }
             return Ok(());
         }
-        if self.lookups.len() < MAX_LOOKUPS {
-            self.lookups.insert(
-                id,
-                Lookup {
-                    operations: 0,
-                    tries: 0,
-                    key: delivery.sender,
-                    waiting: vec![(value.id, delivery.content)],
-                },
-            );
-            self.look_up_again(id);
-        }
+        let waiting = vec![(value.id, delivery.content)];
+        self.look_up(delivery.sender, waiting);
         Ok(())
+    }
+
+    /// Looks for the certificate of a device. Whether there will be an end to that.
+    fn look_up(&mut self, key: PublicKey, waiting: Vec<(u64, Content)>) -> bool {
+        let id = key.long_id();
+        if self.lookups.contains_key(&id) {
+            return true;
+        }
+        if self.lookups.len() >= MAX_LOOKUPS {
+            return false;
+        }
+        self.lookups.insert(
+            id,
+            Lookup {
+                operations: 0,
+                tries: 0,
+                failed: false,
+                key,
+                waiting,
+            },
+        );
+        self.look_up_again(id);
+        true
+    }
+
+    /// Looks for the certificate of a device that is to be dialled, unless it is known.
+    /// Links would search under its long id only, where daemons of 2023 have none. Whether
+    /// to wait for that.
+    pub(super) fn await_certificate(&mut self, id: DeviceId) -> bool {
+        if let Some(lookup) = self.lookups.get(&id) {
+            return !lookup.failed;
+        }
+        let device = self.devices.get(&id);
+        let key = device
+            .filter(|device| device.row.chain.is_empty())
+            .and_then(Device::public_key);
+        key.is_some_and(|key| self.look_up(key, Vec::new()))
     }
 
     /// Remembers something as handled, over restarts.
@@ -270,6 +299,10 @@ impl Account {
         }
         if self.is_known(&account) {
             self.meet_device(account, &lookup.key, Some(chain))?;
+            self.dial(id);
+            for conversation in self.cloning_from(&account) {
+                self.try_clone(conversation)?;
+            }
         }
         Ok(())
     }
@@ -289,6 +322,9 @@ impl Account {
             return Ok(());
         }
         let tries = lookup.tries;
+        if !std::mem::replace(&mut lookup.failed, true) {
+            self.dial(id);
+        }
         let pause = self.core.back_off(LOOKUP_PAUSE, tries, AGAIN_LONGEST);
         let later = self.core.after(pause);
         self.core.timers.set(Timer::Lookup(id), later);

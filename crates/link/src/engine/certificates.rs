@@ -70,17 +70,43 @@ impl Links {
     /// Looks a chain up. The newer generation publishes under the long id, which is all we
     /// know of a device we dial; the older one under the short id, which a request shows.
     pub(super) fn look_up(&mut self, now: Now, device: DeviceId, key: Option<&PublicKey>) {
-        if self.lookups.contains_key(&device) {
+        let known = key.map(certificate_value::keys);
+        if let Some(lookup) = self.lookups.get(&device) {
+            // We began to dial it without knowing its key, and now it asks for us.
+            let searched: Vec<InfoHash> = lookup
+                .ops
+                .iter()
+                .filter_map(|op| match self.ops.get(op) {
+                    Some(DhtOp::Certificate { key, .. }) => Some(*key),
+                    _ => None,
+                })
+                .collect();
+            let more = known.into_iter().flatten();
+            let more: Vec<InfoHash> = more.filter(|key| !searched.contains(key)).collect();
+            let ops = self.search(device, more);
+            if let Some(lookup) = self.lookups.get_mut(&device) {
+                lookup.ops.extend(ops);
+            }
             return;
         }
         let deadline = later(now.instant, LOOKUP_TIMEOUT);
         let Some(deadline) = deadline.filter(|_| self.lookups.len() < MAX_LOOKUPS) else {
             return self.lookup_failed(now, device);
         };
-        let keys = match key {
-            Some(key) => certificate_value::keys(key).to_vec(),
+        let keys = match known {
+            Some(keys) => keys.to_vec(),
             None => vec![infohash(device.as_bytes())],
         };
+        let lookup = Lookup {
+            ops: self.search(device, keys),
+            deadline,
+            tries: 0,
+        };
+        self.lookups.insert(device, lookup);
+    }
+
+    /// Searches at keys.
+    fn search(&mut self, device: DeviceId, keys: Vec<InfoHash>) -> Vec<OpId> {
         let mut ops = Vec::new();
         for key in keys {
             let op = OpId(self.fresh_id());
@@ -90,12 +116,7 @@ impl Links {
             self.out
                 .push_back(Output::Dht(Command::Get { op, key, query }));
         }
-        let lookup = Lookup {
-            ops,
-            deadline,
-            tries: 0,
-        };
-        self.lookups.insert(device, lookup);
+        ops
     }
 
     pub(super) fn found_certificates(
