@@ -1,7 +1,11 @@
 //! The programs as people and scripts use them.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod api;
 mod commands;
+mod jami_peer;
+mod node;
+mod running;
 mod support;
 mod verify;
