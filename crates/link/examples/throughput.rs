@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use baraza_identity::testing;
 use baraza_link::{ChannelId, Command, Event, WRITE_WINDOW};
+use baraza_wire::DeviceId;
 use bytes::Bytes;
 use local::{End, SmallDht};
 
@@ -28,12 +29,13 @@ async fn main() {
     let dht = Arc::new(Mutex::new(SmallDht::default()));
     let mut alice = End::new(&dht, "alice");
     let mut bob = End::new(&dht, "bob");
+    let device = testing::identity("bob").device_id();
     let begin = Instant::now();
-    let (here, there) = open(&mut alice, &mut bob, 1).await;
+    let (here, there) = open(&mut alice, &mut bob, device, 1).await;
     println!("first channel, link included: {:.1?}", begin.elapsed());
     let begin = Instant::now();
     for number in 2..102 {
-        open(&mut alice, &mut bob, number).await;
+        open(&mut alice, &mut bob, device, number).await;
     }
     println!("each further channel: {:.0?}", begin.elapsed() / 100);
     round_trips(&mut alice, &mut bob, here, there).await;
@@ -62,11 +64,16 @@ fn cpu() -> f64 {
 }
 
 /// A channel from `from` to `to`, accepted.
-async fn open(from: &mut End, to: &mut End, number: u64) -> (ChannelId, ChannelId) {
+async fn open(
+    from: &mut End,
+    to: &mut End,
+    device: DeviceId,
+    number: u64,
+) -> (ChannelId, ChannelId) {
     let here = ChannelId(number);
     from.handle.send(Command::Open {
         channel: here,
-        device: testing::identity("bob").device_id(),
+        device,
         name: "sip".to_owned(),
         reason: String::new(),
     });

@@ -11,7 +11,7 @@ use std::{io, thread};
 use baraza_dht as dht;
 use baraza_wire::{Now, UnixTime};
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -64,14 +64,14 @@ impl LinkHandle {
     }
 }
 
-/// Starts a thread for a `Links`, as RSA takes too long for the async ones. `make` gets the
-/// time it starts at; `to_dht` must not wait. The receiver is the owner's: while it is
+/// Starts a thread for a `Links`, as RSA takes too long for the async ones, and for its
+/// sockets: what passes from one thread to another costs more than everything else about
+/// a small message. `make` gets the time it starts at; `to_dht` must not wait. The receiver is the owner's: while it is
 /// full, nothing is read from the network.
 ///
 /// # Errors
 /// If the identity cannot be used, or the system has no thread to give.
 pub fn start(
-    runtime: Handle,
     make: impl FnOnce(Now) -> Result<Links, TlsError>,
     to_dht: impl FnMut(dht::Command) + Send + 'static,
     from_dht: mpsc::Receiver<dht::Event>,
@@ -79,9 +79,10 @@ pub fn start(
 ) -> Result<(LinkHandle, mpsc::Receiver<Event>), StartError> {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (sender, events) = mpsc::channel(EVENTS);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let driver = Driver {
         links: make(now())?,
-        sockets: Sockets::new(runtime.clone()),
+        sockets: Sockets::new(runtime.handle().clone()),
         commands: receiver,
         to_dht,
         from_dht: Some(from_dht),

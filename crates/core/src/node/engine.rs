@@ -91,7 +91,6 @@ impl Engine {
         let loopback_only = node.config.loopback;
         let identity = keys.identity;
         let (links, link_events) = baraza_link::driver::start(
-            Handle::current(),
             move |now| {
                 let config = LinkConfig {
                     allow_loopback: loopback_only,

@@ -8,7 +8,6 @@ use baraza_identity::testing;
 use baraza_link::driver::{Addresses, LinkHandle, start};
 use baraza_link::{Command, Config, Event, Links};
 use baraza_wire::{InfoHash, Rng};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Values by key, and who wants to know of new ones.
@@ -84,7 +83,6 @@ impl End {
         let dht = dht.clone();
         let identity = testing::identity(name);
         let (handle, events) = start(
-            Handle::current(),
             move |now| {
                 let config = Config {
                     allow_loopback: true,
