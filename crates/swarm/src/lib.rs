@@ -1,4 +1,11 @@
-//! Conversations as signed git histories: commits, rules, merges and the git wire
+//! Conversations as signed git histories: commits, rules, merges and the git wire.
+//!
+//! A conversation is a git repository that every device keeps a replica of. Each message is
+//! a commit, signed by the device that wrote it; the tree holds who is a member
+//! (docs/protocol/05-swarm.md). [`Repository`] is a conversation on disk and does all that
+//! an account does with it; [`verify()`] checks a whole one. [`fetch`] and [`upload_pack`]
+//! are the two ends of a git channel, without any channel: whatever arrives goes through
+//! the rules before it becomes part of a repository.
 
 #![cfg_attr(
     not(test),
@@ -25,6 +32,7 @@ pub mod message;
 pub mod objects;
 pub mod pack;
 pub mod pktline;
+pub mod profile;
 pub mod promote;
 pub mod refusal;
 pub mod repository;
@@ -37,6 +45,7 @@ pub mod view;
 
 pub use members::{Member, Role};
 pub use message::{Fields, MemberAction, Message, Mode};
+pub use profile::Profile;
 pub use refusal::{Refused, Rule};
 pub use repository::{Author, CommitInfo, Entry, MergeOutcome, Repository, RepositoryError};
 pub use verify::verify;

@@ -146,6 +146,8 @@ pub struct Repository {
     tree: ObjectId,
     remotes: BTreeMap<DeviceId, CommitId>,
     objects: gix::odb::Handle,
+    /// Packs added since the objects were opened.
+    packs: usize,
     /// `None` until the first write, and for reading only.
     journal: Option<Journal>,
     caches: Caches,
@@ -208,8 +210,11 @@ impl From<IngestError<ValidateError>> for RepositoryError {
 fn own(commit: CommitId, error: CheckError) -> RepositoryError {
     match error {
         CheckError::Pack(error) => error.into(),
-        CheckError::Broken((Rule::Member | Rule::Device, _)) => {
+        CheckError::Broken((Rule::Member, _)) => {
             RepositoryError::NotAllowed("the own account is no member")
+        }
+        CheckError::Broken((Rule::Device, _)) => {
+            RepositoryError::NotAllowed("this device has not written to the conversation yet")
         }
         CheckError::Broken((rule, text)) => Refused { commit, rule, text }.into(),
     }

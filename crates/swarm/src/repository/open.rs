@@ -32,6 +32,10 @@ const LOCKS: [&str; 4] = [
     "packed-refs.lock",
     "refs/heads/main.lock",
 ];
+/// New packs after which they are collected.
+const MAX_PACKS: usize = 24;
+/// Packs an open object database has room for beyond those it begins with.
+const ROOM: usize = 64;
 /// Seconds by which the first commit may be late so that its id is new: two groups made
 /// in one second by one account would be the same.
 const MAX_BUMP: u64 = 60;
@@ -80,6 +84,7 @@ impl Repository {
             tree,
             remotes: std::collections::BTreeMap::new(),
             objects,
+            packs: 0,
             journal: None,
             caches,
             order: std::cell::RefCell::default(),
@@ -218,10 +223,40 @@ impl Repository {
         let journal = self.journal()?;
         journal.append(objects, references)?;
         if journal.is_long() {
-            journal.settle()?;
-            maintain(&self.git, &MaintainLimits::default())?;
-            self.objects = open_objects(&self.git)?;
+            let settled = journal.settle();
+            if settled.is_ok() {
+                self.packed();
+            }
+            self.put_off("empty the journal", settled.map_err(RepositoryError::from));
         }
+        Ok(())
+    }
+
+    /// Counts a new pack; now and then many small packs become one.
+    pub(super) fn packed(&mut self) {
+        self.packs = self.packs.saturating_add(1);
+        if self.packs > MAX_PACKS {
+            let done = self.maintain_above(&MaintainLimits {
+                packs: MAX_PACKS,
+                ..MaintainLimits::default()
+            });
+            self.put_off("collect packs", done);
+        }
+    }
+
+    /// What was asked for is done and durable; that the disk could not be tidied up is no
+    /// reason to say otherwise.
+    fn put_off(&self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            tracing::warn!(conversation = %self.id, %error, "cannot {what} now");
+        }
+    }
+
+    fn maintain_above(&mut self, limits: &MaintainLimits) -> Result<()> {
+        maintain(&self.git, limits)?;
+        self.objects = open_objects(&self.git)?;
+        // From here on what counts is the room in the database, not what is on disk.
+        self.packs = 0;
         Ok(())
     }
 
@@ -232,9 +267,7 @@ impl Repository {
     /// If an object cannot be read or the disk fails; nothing is lost.
     pub fn maintain(&mut self) -> Result<()> {
         self.journal()?.settle()?;
-        maintain(&self.git, &MaintainLimits::default())?;
-        self.objects = open_objects(&self.git)?;
-        Ok(())
+        self.maintain_above(&MaintainLimits::default())
     }
 }
 
@@ -245,8 +278,25 @@ fn unusable(directory: &Path, why: &str) -> RepositoryError {
     }
 }
 
+/// The objects. An open database has room for a limited number of packs, counting those
+/// that are gone again: [`Repository::packed`] opens it anew in time.
 fn open_objects(git: &Path) -> Result<gix::odb::Handle> {
-    Ok(gix::odb::at(git.join("objects"), gix::hash::Kind::Sha1)?)
+    let objects = git.join("objects");
+    let packs = match fs::read_dir(objects.join("pack")) {
+        Ok(entries) => entries.count(),
+        Err(_) => 0,
+    };
+    let room = u16::try_from(packs.saturating_add(ROOM)).unwrap_or(u16::MAX);
+    let options = gix::odb::store::init::Options {
+        slots: gix::odb::store::init::Slots::Given(room),
+        ..Default::default()
+    };
+    Ok(gix::odb::at_opts(
+        objects,
+        gix::hash::Kind::Sha1,
+        None,
+        options,
+    )?)
 }
 
 /// Account certificate and issuers, as `admins/` and `members/` hold them.

@@ -78,8 +78,13 @@ impl Repository {
                 Ok(valid.0)
             },
         )?;
-        self.store(&few, &[(remote_name(&from), head)])?;
-        self.remotes.insert(from, head);
+        if few.is_empty() && !commits.is_empty() {
+            self.packed();
+        }
+        if !few.is_empty() || self.remote_head(&from) != Some(head) {
+            self.store(&few, &[(remote_name(&from), head)])?;
+            self.remotes.insert(from, head);
+        }
         Ok(commits)
     }
 

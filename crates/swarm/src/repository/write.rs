@@ -467,6 +467,7 @@ impl Repository {
         if steps.len() > LOOSE_MAX {
             new.store_pack(&self.git)?;
             self.store(&[], &[main])?;
+            self.packed();
         } else {
             let objects = new.into_vec(|id| self.objects.exists(id))?;
             self.store(&objects, &[main])?;

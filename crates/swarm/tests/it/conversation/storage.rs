@@ -51,6 +51,13 @@ fn a_conversation_is_a_plain_git_repository() {
     assert_eq!(fs::read_dir(there.path()).unwrap().count(), 1);
 }
 
+/// A repository may move to another thread with its account.
+#[test]
+fn repositories_can_be_sent() {
+    fn is_send<T: Send>() {}
+    is_send::<Repository>();
+}
+
 #[test]
 fn two_groups_made_in_one_second_are_two() {
     let there = tempfile::tempdir().unwrap();
@@ -223,6 +230,30 @@ fn many_commits_stay_readable_while_they_are_collected() {
     assert_eq!(read, ids);
     assert_eq!(verify(group.directory()).unwrap().commits, 51);
     git(group.directory(), &["fsck", "--full", "--strict"]);
+}
+
+/// An open object database has room for few packs; more of them come than that.
+#[test]
+fn packs_without_end_can_be_added() {
+    let there = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (alice, mut group) = group(there[0].path());
+    let mut copy = clone(there[1].path(), &group, alice.device());
+    let mut ids = Vec::new();
+    for n in 0..70 {
+        let text = Message::text(format!("{n}"));
+        // Just enough for a pack of its own.
+        let batch = vec![text; 25];
+        ids.extend(group.commit_batch(alice.author(), &batch, at(n)).unwrap());
+        let new = pull(&mut copy, &group, alice.device()).unwrap();
+        assert_eq!(new.len(), 25);
+        copy.merge(alice.author(), group.head(), at(n)).unwrap();
+    }
+    for repository in [&group, &copy] {
+        assert!(ids.iter().all(|id| repository.contains(id)));
+        assert_eq!(repository.history(None, usize::MAX).unwrap().len(), 1751);
+        let packs = repository.directory().join(".git/objects/pack");
+        assert!(fs::read_dir(packs).unwrap().count() < 2 * 40);
+    }
 }
 
 #[test]
