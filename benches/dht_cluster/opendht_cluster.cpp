@@ -35,12 +35,13 @@ constexpr size_t VALUE_SIZE = 64;
 
 double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
+// Resident memory of the process's own, without the pages of programs and libraries.
 double resident_kib()
 {
     std::ifstream statm("/proc/self/statm");
-    long total = 0, resident = 0;
-    statm >> total >> resident;
-    return resident * (sysconf(_SC_PAGESIZE) / 1024.0);
+    long total = 0, resident = 0, shared = 0;
+    statm >> total >> resident >> shared;
+    return (resident - shared) * (sysconf(_SC_PAGESIZE) / 1024.0);
 }
 
 double cpu_seconds()

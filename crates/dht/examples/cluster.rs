@@ -88,14 +88,15 @@ impl Load {
     }
 }
 
+/// Resident memory of the process's own, without the pages of programs and libraries.
 fn resident_kib() -> f64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = text
+    let mut pages = text
         .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .unwrap_or_default();
-    pages * 4.0
+        .skip(1)
+        .map(|pages| pages.parse().unwrap_or(0.0));
+    let (resident, shared) = (pages.next(), pages.next());
+    4.0 * (resident.unwrap_or(0.0) - shared.unwrap_or(0.0))
 }
 
 fn cpu_seconds() -> f64 {

@@ -380,16 +380,22 @@ impl Search {
             self.explore = false;
         }
         let mut tokens = Vec::new();
-        if synced {
-            for put in &mut self.puts {
+        // A new value goes to the nearest at once: while any of them must be asked for a
+        // token, its answer may name nearer ones.
+        let all_near = synced && near.iter().all(|node| has_token(nodes, *node, now));
+        for put in &mut self.puts {
+            if put.done && synced || all_near {
                 let next = put.plan(&near, nodes, now, &mut tokens, actions);
                 due = due.min(next);
+            } else if !put.done {
+                tokens.extend(near.iter().copied());
             }
-            let mut ears: Vec<NodeRef> = near.clone();
-            ears.truncate(LISTEN_TARGETS);
+        }
+        if synced {
+            let ears = near.get(..LISTEN_TARGETS).unwrap_or(&near);
             for listen in &mut self.listens {
                 let next = listen.plan(
-                    &ears,
+                    ears,
                     nodes,
                     now,
                     listen_period,
@@ -399,10 +405,6 @@ impl Search {
                 );
                 due = due.min(next);
             }
-        } else if !self.puts.is_empty() {
-            // Those that will be stored at need a token; ask for it while the nearest are
-            // being found.
-            tokens.extend(near.iter().copied());
         }
         let lasting = !self.listens.is_empty() || !self.puts.is_empty() || self.explore;
         for (index, node) in near.iter().enumerate() {

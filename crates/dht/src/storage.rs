@@ -1,11 +1,14 @@
 //! Values kept for others and for ourselves (docs/protocol/01-dht.md section 4).
 //!
 //! A busy node keeps hundreds of thousands of small values. So a value is a record of fixed
-//! size and its packed bytes; records lie in chunks, find each other by number, and no map
-//! has an entry for each.
+//! size and its packed bytes; records lie in chunks and bytes in blocks, they find each other
+//! by number, and no map has an entry for each.
 
+mod arena;
 mod index;
 mod records;
+mod sources;
+mod strip;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +27,10 @@ use crate::secure;
 use crate::value::Value;
 use crate::value_type::{self, Refused};
 
+use arena::Arena;
 use index::Index;
-use records::{NONE, Record, Records};
+use records::{NONE, Record, Records, halves};
+use sources::{LOCAL, Sources};
 
 /// Values under one key. The C++ peers keep 65,536; nothing in use needs more than a few
 /// hundred.
@@ -71,12 +76,6 @@ pub(crate) struct Gone {
     pub(crate) id: u64,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Used {
-    bytes: usize,
-    values: usize,
-}
-
 /// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StorageStats {
@@ -95,10 +94,11 @@ pub struct StorageStats {
 pub(crate) struct Storage {
     limits: Limits,
     records: Records,
+    arena: Arena,
     index: Index,
     /// First record of those that expire in a second.
     due: BTreeMap<u32, u32>,
-    sources: BTreeMap<Source, Used>,
+    sources: Sources,
     bytes: usize,
     local_bytes: usize,
 }
@@ -108,9 +108,10 @@ impl Storage {
         Self {
             limits,
             records: Records::default(),
+            arena: Arena::default(),
             index: Index::default(),
             due: BTreeMap::new(),
-            sources: BTreeMap::new(),
+            sources: Sources::default(),
             bytes: 0,
             local_bytes: 0,
         }
@@ -137,9 +138,9 @@ impl Storage {
     pub(crate) fn packed<'a>(
         &'a self,
         key: &InfoHash,
-    ) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+    ) -> impl Iterator<Item = (u64, Vec<u8>)> + use<'a> {
         self.chain(key)
-            .map(|(_, record)| (record.id, &*record.packed))
+            .map(|(_, record)| (record.id(), self.packed_of(record)))
     }
 
     /// The values under a key that match a query.
@@ -149,21 +150,22 @@ impl Storage {
         query: &'a Query,
     ) -> impl Iterator<Item = Value> + use<'a> {
         self.chain(key)
-            .filter_map(|(_, record)| Value::from_packed(&record.packed).ok())
+            .filter_map(|(_, record)| Value::from_packed(&self.packed_of(record)).ok())
             .filter(|value| query.matches(value))
     }
 
     /// One value.
     pub(crate) fn value(&self, key: &InfoHash, id: u64) -> Option<Value> {
-        let (_, record) = self.chain(key).find(|(_, record)| record.id == id)?;
-        Value::from_packed(&record.packed).ok()
+        let (_, record) = self.chain(key).find(|(_, record)| record.id() == id)?;
+        Value::from_packed(&self.packed_of(record)).ok()
     }
 
     /// Every value with its key and when it expires.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (InfoHash, &[u8], Ms)> {
-        self.records
-            .iter()
-            .map(|record| (record.key, &*record.packed, expiry(record.expires)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (InfoHash, Vec<u8>, Ms)> {
+        self.records.iter().map(|record| {
+            let packed = self.packed_of(record);
+            (record.key, packed, expiry(record.expires))
+        })
     }
 
     /// Stores a value `age` after it was made (section 4.2). `value.id` is not 0.
@@ -203,7 +205,7 @@ impl Storage {
         for (at, record) in self.chain(key) {
             count = count.saturating_add(1);
             last = at;
-            if record.id == value.id {
+            if record.id() == value.id {
                 same = at;
                 break;
             }
@@ -223,11 +225,12 @@ impl Storage {
         } else if self.local_bytes >= MAX_LOCAL_BYTES {
             return Stored::Full;
         }
+        let source = from.map_or(LOCAL, |from| self.sources.number(Source::of(from.ip())));
         let at = self.records.insert(Record {
-            id: value.id,
-            packed: value.to_packed().into_boxed_slice(),
+            id: halves(value.id),
+            place: self.arena.add(&strip::strip(value.id, &value.to_packed())),
             key: *key,
-            source: from.map(|from| Source::of(from.ip())),
+            source,
             expires,
             next: NONE,
             due_before: NONE,
@@ -246,7 +249,7 @@ impl Storage {
         let Some(record) = self.records.get(at) else {
             return Stored::Full;
         };
-        let Ok(old) = Value::from_packed(&record.packed) else {
+        let Ok(old) = Value::from_packed(&self.packed_of(record)) else {
             return Stored::Full;
         };
         let local = matches!(origin, Origin::Local { .. });
@@ -256,14 +259,14 @@ impl Storage {
             } else {
                 record.expires.max(expires)
             };
-            if local && record.source.is_some() {
+            if local && record.source != LOCAL {
                 self.change_owner(at);
             }
             self.set_expiry(at, longest);
             return Stored::Refreshed;
         }
         // Our own client may replace what it put, whatever others may (section 5.4).
-        if !(local && record.source.is_none()) {
+        if !(local && record.source == LOCAL) {
             if let Err(refused) = value_type::check_edit(&old, value) {
                 return Stored::Refused(refused);
             }
@@ -273,9 +276,10 @@ impl Storage {
         }
         self.account(at, false);
         if let Some(record) = self.records.get_mut(at) {
-            record.packed = value.to_packed().into_boxed_slice();
+            self.arena.remove(record.place);
+            record.place = self.arena.add(&strip::strip(value.id, &value.to_packed()));
             if local {
-                record.source = None;
+                record.source = LOCAL;
             }
         }
         self.account(at, true);
@@ -285,10 +289,10 @@ impl Storage {
 
     /// Makes a value live longer; `false` if it is not stored.
     pub(crate) fn refresh(&mut self, key: &InfoHash, id: u64, now: Ms) -> bool {
-        let Some((at, record)) = self.chain(key).find(|(_, record)| record.id == id) else {
+        let Some((at, record)) = self.chain(key).find(|(_, record)| record.id() == id) else {
             return false;
         };
-        let Ok(value) = Value::from_packed(&record.packed) else {
+        let Ok(value) = Value::from_packed(&self.packed_of(record)) else {
             return false;
         };
         let expires = seconds(now.plus(value_type::lifetime(value.value_type())));
@@ -301,7 +305,7 @@ impl Storage {
     pub(crate) fn remove_local(&mut self, key: &InfoHash, id: u64) -> bool {
         let found = self
             .chain(key)
-            .find(|(_, record)| record.id == id && record.source.is_none());
+            .find(|(_, record)| record.id() == id && record.source == LOCAL);
         let Some((at, _)) = found else {
             return false;
         };
@@ -322,63 +326,72 @@ impl Storage {
             };
             gone(Gone {
                 key: record.key,
-                id: record.id,
+                id: record.id(),
             });
             self.remove(head);
         }
     }
 
-    /// Brings the store back under its limit (section 4.3): the source that uses most loses
-    /// its values that would expire soonest. A sixteenth more is freed than needed, so that
-    /// this is done seldom.
+    /// Brings the store back under its limit (section 4.3): the sources that use most lose
+    /// the values that would expire soonest, down to the same level. A sixteenth more is
+    /// freed than needed, so that this is done seldom.
     pub(crate) fn enforce_limit(&mut self, mut gone: impl FnMut(Gone)) {
         if self.bytes <= self.limits.store_bytes {
             return;
         }
-        let target = self.limits.store_bytes - self.limits.store_bytes / 16;
-        while self.bytes > target {
-            let Some((source, used)) = self
-                .sources
-                .iter()
-                .max_by_key(|(_, used)| used.bytes)
-                .map(|(source, used)| (*source, *used))
-            else {
-                return;
+        let target = self
+            .limits
+            .store_bytes
+            .saturating_sub(self.limits.store_bytes / 16);
+        let level = self.level(self.bytes.saturating_sub(target));
+        let mut above: BTreeMap<u32, usize> = self
+            .sources
+            .iter()
+            .filter(|(_, used)| used.bytes > level)
+            .map(|(number, used)| (number, used.bytes))
+            .collect();
+        let mut soonest: Vec<(u32, u32)> = self
+            .records
+            .numbered()
+            .filter(|(_, record)| above.contains_key(&record.source))
+            .map(|(at, record)| (record.expires, at))
+            .collect();
+        soonest.sort_unstable();
+        for (_, at) in soonest {
+            let Some(record) = self.records.get(at) else {
+                continue;
             };
-            let others = self.sources.values().map(|used| used.bytes);
-            let next = others
-                .filter(|bytes| *bytes < used.bytes)
-                .max()
-                .unwrap_or_default();
-            // Down to the second greatest, or to the target.
-            let excess = self.bytes.saturating_sub(target);
-            let floor = used.bytes.saturating_sub(excess).max(next.min(used.bytes));
-            let mut of_source: Vec<(u32, u32)> = self
-                .records
-                .numbered()
-                .filter(|(_, record)| record.source == Some(source))
-                .map(|(at, record)| (record.expires, at))
-                .collect();
-            of_source.sort_unstable();
-            let mut removed = false;
-            for (_, at) in of_source {
-                let left = self.sources.get(&source).map_or(0, |used| used.bytes);
-                if removed && left <= floor {
-                    break;
-                }
-                if let Some(record) = self.records.get(at) {
-                    gone(Gone {
-                        key: record.key,
-                        id: record.id,
-                    });
-                }
-                self.remove(at);
-                removed = true;
-            }
-            if !removed {
-                return;
+            let Some(left) = above.get_mut(&record.source).filter(|left| **left > level) else {
+                continue;
+            };
+            let packed = self.arena.get(record.place).len();
+            *left = left.saturating_sub(packed.saturating_add(OVERHEAD));
+            gone(Gone {
+                key: record.key,
+                id: record.id(),
+            });
+            self.remove(at);
+        }
+    }
+
+    /// To how many bytes each source must be cut to free `excess`.
+    fn level(&self, excess: usize) -> usize {
+        let mut used: Vec<usize> = self.sources.iter().map(|(_, used)| used.bytes).collect();
+        used.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sum = 0usize;
+        for (index, bytes) in used.iter().enumerate() {
+            let count = index.saturating_add(1);
+            sum = sum.saturating_add(*bytes);
+            let next = used.get(count).copied().unwrap_or_default();
+            if sum.saturating_sub(count.saturating_mul(next)) >= excess {
+                return sum.saturating_sub(excess) / count;
             }
         }
+        0
+    }
+
+    fn packed_of(&self, record: &Record) -> Vec<u8> {
+        strip::restore(record.id(), self.arena.get(record.place))
     }
 
     fn head(&self, key: &InfoHash) -> Option<u32> {
@@ -410,13 +423,19 @@ impl Storage {
             None if next == NONE => self.index.remove(&key, &self.records),
             None => self.index.replace(&key, next, &self.records),
         }
+        if let Some(record) = self.records.get(at) {
+            self.arena.remove(record.place);
+        }
         self.records.remove(at);
+        if self.arena.is_wasteful() {
+            self.arena = std::mem::take(&mut self.arena).compacted(&mut self.records);
+        }
     }
 
     fn change_owner(&mut self, at: u32) {
         self.account(at, false);
         if let Some(record) = self.records.get_mut(at) {
-            record.source = None;
+            record.source = LOCAL;
         }
         self.account(at, true);
     }
@@ -425,24 +444,19 @@ impl Storage {
         let Some(record) = self.records.get(at) else {
             return;
         };
-        let bytes = record.packed.len().saturating_add(OVERHEAD);
-        let change = |total: &mut usize, by: usize| {
-            *total = if add {
-                total.saturating_add(by)
-            } else {
-                total.saturating_sub(by)
-            };
+        let packed = self.arena.get(record.place);
+        let bytes = packed.len().saturating_add(OVERHEAD);
+        let total = if record.source == LOCAL {
+            &mut self.local_bytes
+        } else {
+            &mut self.bytes
         };
-        let Some(source) = record.source else {
-            change(&mut self.local_bytes, bytes);
-            return;
-        };
-        change(&mut self.bytes, bytes);
-        let used = self.sources.entry(source).or_default();
-        change(&mut used.bytes, bytes);
-        change(&mut used.values, 1);
-        if used.values == 0 {
-            self.sources.remove(&source);
+        if add {
+            *total = total.saturating_add(bytes);
+            self.sources.add(record.source, bytes);
+        } else {
+            *total = total.saturating_sub(bytes);
+            self.sources.subtract(record.source, bytes);
         }
     }
 

@@ -248,7 +248,7 @@ impl Dht {
     }
 
     /// A put was offered to all nodes where it should be.
-    pub(super) fn put_settled(&mut self, op: OpRef, key: &InfoHash, family: Family, stored: usize) {
+    pub(super) fn put_settled(&mut self, op: OpRef, key: &InfoHash, stored: usize) {
         let Some(OpKind::Put {
             value, permanent, ..
         }) = self.ops.get(op).map(|op| &op.kind)
@@ -256,12 +256,11 @@ impl Dht {
             return;
         };
         let id = value.id;
-        // Enough others keep it, and others would not have put it here.
+        // Enough others keep it, who are where it is looked for.
         if !permanent
             && stored >= TARGETS
             && self.listeners.of(key).is_empty()
             && !self.is_heard_locally(key)
-            && self.others_are_nearer(family, key)
         {
             self.storage.remove_local(key, id);
         }

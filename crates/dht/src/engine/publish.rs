@@ -72,9 +72,9 @@ impl Dht {
         let mut packed: Vec<Vec<u8>> = Vec::new();
         for (_, bytes) in self.storage.packed(key) {
             let wanted = listener.query.is_none()
-                || Value::from_packed(bytes).is_ok_and(|value| listener.wants(&value));
+                || Value::from_packed(&bytes).is_ok_and(|value| listener.wants(&value));
             if wanted {
-                packed.push(bytes.to_vec());
+                packed.push(bytes);
             }
         }
         let mut values: Vec<&[u8]> = Vec::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use baraza_wire::InfoHash;
 
 use super::{Dht, MAX_REQUESTS, whole};
+use crate::api::Status;
 use crate::counters::Counters;
 use crate::fragments::{Complete, Started};
 use crate::message::{
@@ -222,6 +223,10 @@ impl Dht {
         }
         if new || revived {
             self.offer_to_searches(at, family);
+        }
+        // Whoever is first to find us is our way into the network.
+        if new && how == Confirmed::Heard && *self.status.of(family) != Status::Connected {
+            self.ping(at);
         }
         Some(at)
     }

@@ -172,7 +172,7 @@ impl Dht {
                 } else {
                     Err(OpError::NotStored)
                 };
-                self.put_settled(op, key, family, stored);
+                self.put_settled(op, key, stored);
                 self.family_done(op, family, result);
             }
         }

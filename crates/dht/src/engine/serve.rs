@@ -83,27 +83,24 @@ impl Dht {
             }
             writer.into_bytes()
         });
-        let owned: Vec<Vec<u8>>;
-        let mut values: Vec<&[u8]> = Vec::new();
+        let mut packed: Vec<Vec<u8>> = Vec::new();
         if fields.is_none() {
             let mut room = MAX_REPLY_BYTES;
-            let mut fits = |len: usize| {
-                let left = room.checked_sub(len);
+            let fits = |bytes: &Vec<u8>| {
+                let left = room.checked_sub(bytes.len());
                 room = left.unwrap_or_default();
                 left.is_some()
             };
             if query.filters().is_empty() {
-                let packed = self.storage.packed(&packet.key).map(|(_, packed)| packed);
-                values.extend(packed.take_while(|packed| fits(packed.len())));
+                let all = self.storage.packed(&packet.key).map(|(_, packed)| packed);
+                packed = all.take_while(fits).collect();
             } else {
                 let matching = self.storage.matching(&packet.key, query);
-                owned = matching
-                    .map(|value| value.to_packed())
-                    .take_while(|packed| fits(packed.len()))
-                    .collect();
-                values.extend(owned.iter().map(Vec::as_slice));
+                let matching = matching.map(|value| value.to_packed());
+                packed = matching.take_while(fits).collect();
             }
         }
+        let values: Vec<&[u8]> = packed.iter().map(Vec::as_slice).collect();
         let reply = NodeReply {
             nodes4: &nodes4,
             nodes6: &nodes6,

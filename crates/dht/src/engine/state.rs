@@ -78,7 +78,7 @@ impl Dht {
                 .str("addr")
                 .bin(&address);
         }
-        let mut by_key: BTreeMap<InfoHash, Vec<(&[u8], Ms)>> = BTreeMap::new();
+        let mut by_key: BTreeMap<InfoHash, Vec<(Vec<u8>, Ms)>> = BTreeMap::new();
         if values {
             for (key, packed, expires) in self.storage.iter() {
                 if expires < Ms::NEVER {
@@ -92,7 +92,7 @@ impl Dht {
             list.array(values.len());
             for (packed, expires) in values {
                 let left = expires.since(self.now);
-                let lifetime = Value::from_packed(packed)
+                let lifetime = Value::from_packed(&packed)
                     .map(|value| value_type::lifetime(value.value_type()))
                     .unwrap_or_default();
                 let created = self
@@ -102,7 +102,7 @@ impl Dht {
                     .saturating_sub(lifetime.as_secs());
                 list.array(4);
                 write_time(&mut list, created);
-                list.raw(packed).bin(&[]);
+                list.raw(&packed).bin(&[]);
                 write_time(&mut list, self.unix.saturating_add(left).secs());
             }
             writer.array(2).bin(key.as_bytes()).bin(list.as_bytes());

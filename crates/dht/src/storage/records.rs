@@ -2,7 +2,7 @@
 
 use baraza_wire::InfoHash;
 
-use crate::ratelimit::Source;
+use super::arena::Place;
 
 /// The number of no record.
 pub(super) const NONE: u32 = u32::MAX;
@@ -11,11 +11,14 @@ const CHUNK: usize = 64;
 /// A stored value.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) id: u64,
-    pub(super) packed: Box<[u8]>,
     pub(super) key: InfoHash,
-    /// Who put it; `None` for our own.
-    pub(super) source: Option<Source>,
+    /// Its packed bytes.
+    pub(super) place: Place,
+    /// Value id, halved so that records need no more than the alignment of their other
+    /// numbers.
+    pub(super) id: [u32; 2],
+    /// Who put it: a number of [`super::sources::Sources`].
+    pub(super) source: u32,
     /// In seconds; `u32::MAX` is never.
     pub(super) expires: u32,
     /// Next value under the same key. Of a free record: the next free one.
@@ -23,6 +26,22 @@ pub(super) struct Record {
     /// Neighbours among those that expire in the same second.
     pub(super) due_before: u32,
     pub(super) due_after: u32,
+}
+
+impl Record {
+    pub(super) fn id(&self) -> u64 {
+        let [high, low] = self.id;
+        (u64::from(high) << 32) | u64::from(low)
+    }
+}
+
+/// A value id in two halves.
+pub(super) fn halves(id: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = id.to_be_bytes();
+    [
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+    ]
 }
 
 /// All records.
@@ -114,6 +133,14 @@ impl Records {
         })
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        let slots = self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut());
+        slots.filter_map(|slot| match slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free(_) => None,
+        })
+    }
+
     fn slot(&self, at: u32) -> Option<&Slot> {
         let at = usize::try_from(at).ok()?;
         self.chunks.get(at / CHUNK)?.get(at % CHUNK)
@@ -131,6 +158,6 @@ mod tests {
 
     #[test]
     fn a_record_is_small() {
-        assert!(size_of::<Slot>() <= 80, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 60, "{}", size_of::<Slot>());
     }
 }
