@@ -58,8 +58,9 @@ pub(super) struct PeerState {
 pub(super) struct Git {
     pub(super) channel: ChannelId,
     pub(super) open: bool,
-    /// Fetch again when this is over, unless this commit is here by then.
-    pub(super) again: Option<CommitId>,
+    /// Fetch again when this is over, unless all of these are here by then. Notices of
+    /// daemons of 2023 come in any order.
+    pub(super) wanted: BTreeSet<CommitId>,
 }
 
 /// A head beside the own branch.

@@ -3,6 +3,7 @@
 //! There is one fetch at a time for each conversation and device, on a channel that stays
 //! open. A wish that comes meanwhile is fulfilled afterwards, if it was not by then.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use baraza_link::ChannelId;
@@ -30,6 +31,11 @@ const RETRY_LONGEST: Duration = Duration::from_secs(300);
 const REFUSAL: u32 = 6;
 /// A daemon of 2023 drops a notice that comes while it takes in a fetch.
 const AFTER_FETCH: Duration = Duration::from_millis(150);
+
+/// After the last news from a daemon of 2023, it is asked once more.
+const SURELY_ALL: Duration = Duration::from_secs(2);
+/// Commits of notices that come during a fetch; if there are more, the last do not count.
+const MAX_WANTED: usize = 256;
 
 /// The own repository as a fetch sees it. What counts is the index: objects of an
 /// interrupted run may be on the disk without being part of the conversation yet.
@@ -86,8 +92,8 @@ impl Account {
         if idle {
             self.start_fetch(channel)
         } else {
-            if wanted.is_some() {
-                git.again = wanted;
+            if git.wanted.len() < MAX_WANTED {
+                git.wanted.extend(wanted);
             }
             Ok(())
         }
@@ -109,7 +115,7 @@ impl Account {
         peer.git = Some(Git {
             channel,
             open: false,
-            again: None,
+            wanted: BTreeSet::new(),
         });
         let directory = self.core.config.directory.clone();
         let fetch = Fetch::new(id, device, directory, FetchLimits::default());
@@ -273,18 +279,16 @@ impl Account {
         let Some(conversation) = self.conversations.get_mut(&id) else {
             return Ok(());
         };
-        let again = conversation
+        let git = conversation
             .peers
             .get_mut(&device)
-            .and_then(|peer| peer.git.as_mut())
-            .and_then(|git| git.again.take());
-        if let Some(wanted) = again
-            && conversation
-                .index
-                .position(&self.core.store, &wanted)?
-                .is_none()
-        {
-            return self.start_fetch(channel);
+            .and_then(|peer| peer.git.as_mut());
+        let wanted = git.map(|git| std::mem::take(&mut git.wanted));
+        for commit in wanted.unwrap_or_default() {
+            let position = conversation.index.position(&self.core.store, &commit)?;
+            if position.is_none() {
+                return self.start_fetch(channel);
+            }
         }
         Ok(())
     }
@@ -316,6 +320,11 @@ impl Account {
                 conversation.add_fresh(&self.core, &commits, true)?;
                 conversation.merge(&self.core, head)?;
                 self.joined(&id)?;
+                if !commits.is_empty() && self.is_old(&device) {
+                    // It may have forgotten to tell of what came after.
+                    let later = self.core.after(SURELY_ALL);
+                    self.core.timers.set(Timer::Fetch(id, device), later);
+                }
                 self.learned(id, device, &head)?;
                 self.meet_devices(&id);
                 self.notify_all(id, Some(device))
@@ -480,6 +489,12 @@ impl Account {
         }
     }
 
+    /// Whether a device may be a daemon of 2023, with what those forget.
+    fn is_old(&self, device: &DeviceId) -> bool {
+        let device = self.devices.get(device);
+        device.is_some_and(|device| device.row.kind != DeviceKind::New)
+    }
+
     /// A device is known to have a commit, with its ancestors.
     pub(super) fn learned(
         &mut self,
@@ -505,11 +520,7 @@ impl Account {
             self.core.timers.clear(timer);
             return Ok(());
         }
-        let old = self
-            .devices
-            .get(&device)
-            .is_some_and(|device| device.row.kind != DeviceKind::New);
-        if old {
+        if self.is_old(&device) {
             let soon = self.core.after(AFTER_FETCH);
             self.core.timers.set(timer, soon);
         }
