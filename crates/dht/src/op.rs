@@ -50,8 +50,8 @@ pub(crate) enum OpKind {
     Put {
         value: Value,
         permanent: bool,
-        /// Unix seconds.
-        created: u64,
+        /// When the put was asked for.
+        begun: Ms,
         /// Its end was reported.
         reported: bool,
     },

@@ -111,7 +111,7 @@ impl Dht {
         let kind = OpKind::Put {
             value: value.clone(),
             permanent,
-            created: self.unix.secs(),
+            begun: self.now,
             reported: false,
         };
         let Some(op) = self.start(client, name, key, kind) else {

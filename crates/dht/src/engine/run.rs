@@ -22,6 +22,9 @@ const STUCK_PERIOD: Duration = Duration::from_secs(1);
 /// The same, when only what lasts waits.
 const STUCK_LASTING: Duration = Duration::from_secs(30);
 
+/// A one-shot put that could not be sent for so long says when it was asked for.
+const DATED_AFTER: Duration = Duration::from_secs(30);
+
 impl Dht {
     /// The search for a key, new if there is none, filled with the nodes known.
     pub(super) fn search_for(&mut self, key: &InfoHash, family: Family) -> SearchRef {
@@ -232,14 +235,19 @@ impl Dht {
         let Some(OpKind::Put {
             value,
             permanent,
-            created,
+            begun,
             ..
         }) = self.ops.get(op).map(|op| &op.kind)
         else {
             return;
         };
         let packed = value.to_packed();
-        let created = (!permanent).then_some(*created);
+        // Only if it tells something: without a date the value counts from its arrival, and
+        // a node whose wall clock is slow can still put (others would take its values for
+        // expired).
+        let age = now.since(*begun);
+        let created = (!permanent && age >= DATED_AFTER)
+            .then(|| self.unix.secs().saturating_sub(age.as_secs()));
         self.ask(node, Purpose::Put(at, op), |envelope, tid| {
             let put = PutRequest {
                 key,
