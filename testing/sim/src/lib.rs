@@ -13,6 +13,7 @@
 pub mod cluster;
 pub mod dht_host;
 pub mod net;
+pub mod node_host;
 pub mod queue;
 pub mod report;
 pub mod scenario;

@@ -5,6 +5,7 @@ mod dht;
 mod listen;
 mod loss;
 mod partition;
+mod two_users;
 
 use std::time::Duration;
 
@@ -37,6 +38,12 @@ pub struct Scenario {
 
 /// All scenarios, the longest first.
 pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "two-users",
+        about: "two users write to each other through random faults: nothing lost, nothing twice",
+        seeds: (200, 6),
+        run: two_users::run,
+    },
     Scenario {
         name: "dht",
         about: "1,000 DHT nodes with churn for an hour: gets, puts, listens, budgets",
