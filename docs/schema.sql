@@ -70,14 +70,6 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_by_id ON messages (conversation, id);
 
--- Commits whose git objects may not be on stable storage yet.
-CREATE TABLE journal (
-    conversation INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-    id BLOB NOT NULL,
-    object BLOB NOT NULL,                   -- the commit object, without loose header
-    PRIMARY KEY (conversation, id)
-) STRICT, WITHOUT ROWID;
-
 -- What each device of other members is known to have.
 CREATE TABLE delivery (
     conversation INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,

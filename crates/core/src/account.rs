@@ -193,8 +193,7 @@ impl Core {
 
 impl Account {
     /// Opens an account and begins to register. Repairs what a crash left: messages in a
-    /// repository that are not in the index, commits lost by a failing power supply that
-    /// are still in the journal.
+    /// repository that are not in the index.
     ///
     /// # Errors
     /// If the store fails or the keys are unusable. A conversation that cannot be opened is

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 use baraza_dht::driver::{DhtHandle, DriverConfig, DriverError, Port};
 use baraza_identity::account::Step;
@@ -21,7 +21,7 @@ use tokio::sync::broadcast;
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::{Keys, KeysError};
-use engine::Engine;
+use engine::{Ended, Engine};
 
 /// How a node runs.
 #[derive(Debug, Clone)]
@@ -197,7 +197,8 @@ impl Node {
                 },
                 other => NodeError::Store(other.to_string()),
             })?;
-        let store = Store::open(config.data_dir.join(DATABASE), Durability::Full)?;
+        let mut store = Store::open(config.data_dir.join(DATABASE), Durability::Full)?;
+        create::adopt(&config.data_dir.join("accounts"), &mut store, now().unix)?;
         let (_, newest) = store.event_range()?;
         let accounts = store.accounts()?;
         let dht = start_dht(&config)?;
@@ -341,12 +342,17 @@ impl Node {
         if let Some(engine) = running.engine.take() {
             engine.stop().await;
         }
-        lock(&self.inner.store).remove_account(running.row.number)?;
+        // First out of the way, as what is in its place without being in the database is
+        // taken for an account whose entry was lost.
         let directory = self.account_directory(account);
-        std::fs::remove_dir_all(&directory).map_err(|source| NodeError::Io {
-            path: directory,
+        let doomed = directory.with_extension(create::REMOVED);
+        let failed = |source| NodeError::Io {
+            path: directory.clone(),
             source,
-        })?;
+        };
+        std::fs::rename(&directory, &doomed).map_err(failed)?;
+        lock(&self.inner.store).remove_account(running.row.number)?;
+        std::fs::remove_dir_all(&doomed).map_err(failed)?;
         self.tell(account, EventBody::AccountRemoved)
     }
 
@@ -427,6 +433,8 @@ impl Node {
 
     /// Stops everything, having written everything. Later calls fail with `Stopped`.
     pub async fn shutdown(&self) {
+        // Nothing is started again from here on.
+        let directory_lock = lock(&self.inner.lock).take();
         let engines: Vec<Engine> = lock(&self.inner.engines)
             .values_mut()
             .filter_map(|running| running.engine.take())
@@ -438,7 +446,7 @@ impl Node {
         if let Err(error) = lock(&self.inner.store).checkpoint() {
             tracing::warn!(%error, "the database was not tidied up");
         }
-        lock(&self.inner.lock).take();
+        drop(directory_lock);
     }
 
     fn account_directory(&self, account: LocalId) -> PathBuf {
@@ -525,14 +533,62 @@ impl Node {
             .parse()
             .map_err(|_| NodeError::Store("an account without a name".into()))?;
         let started = Engine::start(&self.inner, account, &row).await;
-        let (engine, error) = match started {
-            Ok(engine) => (Some(engine), None),
-            Err(error) => (None, Some(error)),
+        let (engine, ended, error) = match started {
+            Ok((engine, ended)) => (Some(engine), Some(ended), None),
+            Err(error) => (None, None, Some(error)),
         };
         lock(&self.inner.engines).insert(account, Running { row, engine });
+        tokio::spawn(supervise(Arc::downgrade(&self.inner), account, ended));
         error.map_or(Ok(()), Err)
     }
 }
+
+/// Starts an account again that ended by itself, as by a full disk, for as long as it is one
+/// of the node's.
+async fn supervise(node: Weak<Inner>, account: LocalId, mut ended: Option<Ended>) {
+    let mut pause = RESTART_FIRST;
+    loop {
+        if let Some(ended) = ended.take() {
+            let started = Instant::now();
+            if ended.await != Ok(true) {
+                // It was stopped.
+                return;
+            }
+            if started.elapsed() > RESTART_LONGEST {
+                pause = RESTART_FIRST;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(RESTART_LONGEST);
+        let Some(node) = node.upgrade() else {
+            return;
+        };
+        let row = {
+            let engines = lock(&node.engines);
+            // Removed, or the node is shutting down.
+            let running = engines.get(&account).filter(|_| lock(&node.lock).is_some());
+            running.map(|running| running.row.clone())
+        };
+        let Some(row) = row else {
+            return;
+        };
+        match Engine::start(&node, account, &row).await {
+            Ok((engine, new)) => {
+                tracing::info!(%account, "the account runs again");
+                if let Some(running) = lock(&node.engines).get_mut(&account) {
+                    running.engine = Some(engine);
+                }
+                ended = Some(new);
+            }
+            Err(error) => tracing::error!(%account, %error, "the account cannot start"),
+        }
+    }
+}
+
+/// First pause before an account that ended is started again.
+const RESTART_FIRST: Duration = Duration::from_secs(2);
+/// Longest pause before an account that ended is started again.
+const RESTART_LONGEST: Duration = Duration::from_secs(60);
 
 fn start_dht(config: &NodeConfig) -> Result<DhtHandle, NodeError> {
     let mut driver = DriverConfig {

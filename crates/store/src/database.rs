@@ -13,8 +13,8 @@ use crate::schema;
 pub struct Store {
     pub(crate) connection: Connection,
     path: PathBuf,
-    /// Nesting of [`Self::atomic`].
-    depth: u32,
+    /// Whether a transaction is open.
+    writing: bool,
 }
 
 /// What a committed transaction has to survive.
@@ -140,7 +140,7 @@ impl Store {
         Ok(Self {
             connection,
             path: path.to_owned(),
-            depth: 0,
+            writing: false,
         })
     }
 
@@ -164,7 +164,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        if self.depth > 0 {
+        if self.writing {
             return work(self);
         }
         self.begin()?;
@@ -185,16 +185,16 @@ impl Store {
     /// # Errors
     /// If the database is busy or fails.
     pub fn begin(&mut self) -> Result<(), StoreError> {
-        if self.depth == 0 {
+        if !self.writing {
             self.execute("BEGIN IMMEDIATE", ())?;
-            self.depth = 1;
+            self.writing = true;
         }
         Ok(())
     }
 
     /// Whether there is a transaction.
     pub fn is_writing(&self) -> bool {
-        self.depth > 0
+        self.writing
     }
 
     /// Ends the transaction, if there is one: what it wrote is durable when this returns.
@@ -202,10 +202,10 @@ impl Store {
     /// # Errors
     /// If the database fails; nothing of the transaction was written.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if self.depth == 0 {
+        if !self.writing {
             return Ok(());
         }
-        self.depth = 0;
+        self.writing = false;
         let result = self.execute("COMMIT", ());
         if result.is_err() {
             self.roll_back();
@@ -215,7 +215,7 @@ impl Store {
 
     /// Gives the transaction up, if there is one.
     pub fn roll_back(&mut self) {
-        self.depth = 0;
+        self.writing = false;
         // Some errors end the transaction by themselves, which makes this one fail.
         let _ = self.connection.execute_batch("ROLLBACK");
     }

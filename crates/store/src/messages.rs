@@ -158,47 +158,4 @@ impl Store {
             |row| Ok((CommitId::new(column::bytes(row, 0)?), row.get(1)?)),
         )
     }
-
-    /// Keeps a commit object until its repository is on stable storage.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn add_journal(
-        &mut self,
-        conversation: i64,
-        id: &CommitId,
-        object: &[u8],
-    ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR IGNORE INTO journal (conversation, id, object) VALUES (?1, ?2, ?3)",
-            (conversation, id.as_bytes(), object),
-        )?;
-        Ok(())
-    }
-
-    /// Commit objects that may be missing in the repository, in the order of the index.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn journal(&self, conversation: i64) -> Result<Vec<(CommitId, Vec<u8>)>, StoreError> {
-        self.query(
-            "SELECT journal.id, object FROM journal
-             JOIN messages USING (conversation, id)
-             WHERE journal.conversation = ?1 ORDER BY position",
-            [conversation],
-            |row| Ok((CommitId::new(column::bytes(row, 0)?), row.get(1)?)),
-        )
-    }
-
-    /// Forgets the journal of a conversation, whose repository is on stable storage now.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn clear_journal(&mut self, conversation: i64) -> Result<(), StoreError> {
-        self.execute(
-            "DELETE FROM journal WHERE conversation = ?1",
-            [conversation],
-        )?;
-        Ok(())
-    }
 }

@@ -96,7 +96,7 @@ impl Account {
         conversation.row.mode = repository.mode().number();
         conversation.repository = Some(repository);
         conversation.touch();
-        conversation.add_fresh(&self.core, &commits, false)?;
+        conversation.add_fresh(&mut self.core, &commits, false)?;
         self.core.timers.clear(Timer::Clone(id));
         self.core
             .emit(EventBody::ConversationReady { conversation: id });
@@ -106,7 +106,7 @@ impl Account {
             .as_mut()
             .map(|repository| repository.join(author, self.core.now.unix));
         match joined {
-            Some(Ok(Some(commit))) => conversation.add_fresh(&self.core, &[commit], true)?,
+            Some(Ok(Some(commit))) => conversation.add_fresh(&mut self.core, &[commit], true)?,
             Some(Err(error)) => {
                 tracing::warn!(conversation = %id, %error, "cannot join");
             }

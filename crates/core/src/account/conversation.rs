@@ -148,14 +148,14 @@ impl Conversation {
     /// `tell`, clients are told of them when they are written.
     pub(super) fn add_fresh(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         commits: &[CommitId],
         tell: bool,
     ) -> Result<(), StoreError> {
-        let Some(repository) = &self.repository else {
-            return Ok(());
-        };
         for id in commits {
+            let Some(repository) = &self.repository else {
+                return Ok(());
+            };
             if self.index.position(&core.store, id)?.is_some() {
                 continue;
             }
@@ -173,6 +173,10 @@ impl Conversation {
                 told: !matches!(info.message, baraza_swarm::Message::Merge),
             });
             self.fresh.push(Fresh { info, tell });
+            if self.fresh.len() >= MAX_FRESH {
+                // Part of the transaction that ends with the last of them.
+                self.write_fresh(core)?;
+            }
         }
         Ok(())
     }
@@ -263,7 +267,7 @@ impl Conversation {
     }
 
     /// Merges heads of other devices that are not part of the own branch, if that works now.
-    pub(super) fn merge_rest(&mut self, core: &Core) -> Result<(), StoreError> {
+    pub(super) fn merge_rest(&mut self, core: &mut Core) -> Result<(), StoreError> {
         let Some(repository) = &mut self.repository else {
             return Ok(());
         };
@@ -283,7 +287,7 @@ impl Conversation {
 
     /// Joins a head that is in the index into the own branch, unless it brings nothing but
     /// merges: two devices that merge each other's merges would never end.
-    pub(super) fn merge(&mut self, core: &Core, head: CommitId) -> Result<(), StoreError> {
+    pub(super) fn merge(&mut self, core: &mut Core, head: CommitId) -> Result<(), StoreError> {
         let comparison = self.compare(core, &head)?;
         if !comparison.brings && !comparison.ahead {
             return Ok(());
@@ -388,6 +392,10 @@ impl Conversation {
     }
 }
 
+/// Commits held in memory before they are written to the database: a clone may bring very
+/// many.
+const MAX_FRESH: usize = 2048;
+
 /// What may wait is written this much later.
 const WRITE_SOON: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -484,7 +492,7 @@ impl Account {
                         });
                     }
                 }
-                reconcile(&self.core, &mut conversation)?;
+                reconcile(&mut self.core, &mut conversation)?;
                 let known = self.core.store.deliveries(conversation.row.number)?;
                 for row in known {
                     let known = Known::from_row(&row, &conversation.index, &self.core.store)?;
@@ -567,7 +575,7 @@ impl Account {
             .store
             .add_conversation(self.core.config.number, &row)?;
         let mut conversation = Conversation::new(row, Some(repository));
-        conversation.add_fresh(&self.core, commits, true)?;
+        conversation.add_fresh(&mut self.core, commits, true)?;
         conversation.touch();
         self.conversations.insert(id, conversation);
         self.meet_devices(&id);
@@ -601,7 +609,22 @@ fn open_repository(
 
 /// Indexes what is in the repository but not in the index: the program ended in between.
 /// Merges what was fetched but not merged.
-fn reconcile(core: &Core, conversation: &mut Conversation) -> Result<(), StoreError> {
+fn reconcile(core: &mut Core, conversation: &mut Conversation) -> Result<(), StoreError> {
+    if conversation.repository.is_none() {
+        return Ok(());
+    }
+    if !conversation.index.is_whole(&core.store)? {
+        tracing::warn!(conversation = %conversation.row.id, "the index is made anew");
+        core.store.begin()?;
+        core.store.clear_messages(conversation.row.number)?;
+        for known in core.store.deliveries(conversation.row.number)? {
+            core.store
+                .remove_delivery(conversation.row.number, &known.device)?;
+        }
+        conversation.row.length = 0;
+        conversation.index = Index::new(conversation.row.number, 0);
+        conversation.touch();
+    }
     let Some(repository) = &conversation.repository else {
         return Ok(());
     };
@@ -613,11 +636,13 @@ fn reconcile(core: &Core, conversation: &mut Conversation) -> Result<(), StoreEr
             tracing::warn!(conversation = %conversation.row.id, %error, "heads cannot be compared");
         }
     }
+    // All of them are no news: the index was lost.
+    let tell = conversation.index.length() > 0;
     let missing = conversation.missing(core, &heads)?;
     if !missing.is_empty() {
         tracing::info!(conversation = %conversation.row.id, commits = missing.len(),
             "indexing commits of an earlier run");
-        conversation.add_fresh(core, &missing, true)?;
+        conversation.add_fresh(core, &missing, tell)?;
     }
     if conversation.row.head != Some(head) {
         conversation.touch();

@@ -317,8 +317,8 @@ impl Account {
                 // Not only what is new on the disk: a crash may have come between storing
                 // and indexing.
                 let commits = conversation.missing(&self.core, &[head])?;
-                conversation.add_fresh(&self.core, &commits, true)?;
-                conversation.merge(&self.core, head)?;
+                conversation.add_fresh(&mut self.core, &commits, true)?;
+                conversation.merge(&mut self.core, head)?;
                 self.joined(&id)?;
                 if !commits.is_empty() && self.is_old(&device) {
                     // It may have forgotten to tell of what came after.

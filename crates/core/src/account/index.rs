@@ -45,6 +45,15 @@ impl Index {
         }
     }
 
+    /// Whether the database has as many commits as it should.
+    pub(crate) fn is_whole(&self, store: &Store) -> Result<bool, StoreError> {
+        let last = match self.length.checked_sub(1) {
+            Some(last) => store.outline(self.number, last)?.is_some(),
+            None => true,
+        };
+        Ok(last && store.outline(self.number, self.length)?.is_none())
+    }
+
     /// Commits in it.
     pub(crate) fn length(&self) -> u64 {
         self.length

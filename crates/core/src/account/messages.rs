@@ -94,12 +94,12 @@ impl Account {
         };
         match repository.commit_batch(self.core.author(), &messages, self.core.now.unix) {
             Ok(commits) => {
-                conversation.add_fresh(&self.core, &commits, true)?;
+                conversation.add_fresh(&mut self.core, &commits, true)?;
                 for (request, commit) in requests.into_iter().zip(commits) {
                     conversation.answer_with(request, commit);
                 }
                 if conversation.diverged {
-                    conversation.merge_rest(&self.core)?;
+                    conversation.merge_rest(&mut self.core)?;
                 }
                 self.notify_all(id, None)
             }

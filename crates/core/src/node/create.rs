@@ -6,10 +6,12 @@ use std::sync::mpsc;
 use baraza_identity::account::{NewAccount, Step};
 use baraza_identity::archive::{Contact, Conversation};
 use baraza_identity::{Archive, Password, PrivateKey};
-use baraza_store::{ContactRow, ConversationRow, ConversationState, Store, StoreError};
-use baraza_wire::{ConversationId, Rng, UnixTime};
+use baraza_store::{AccountRow, ContactRow, ConversationRow, ConversationState, Store, StoreError};
+use baraza_swarm::{Mode, Repository, Role};
+use baraza_wire::{AccountId, ConversationId, Rng, UnixTime};
 
 use super::{NodeError, now};
+use crate::event::LocalId;
 use crate::keys::Keys;
 
 /// Bits of new keys (docs/protocol/02-account.md section 2).
@@ -152,11 +154,107 @@ pub(super) fn take_archive(
     Ok(())
 }
 
+/// What the directory of an account that is being removed is called.
+pub(super) const REMOVED: &str = "removed";
+
+/// Enters accounts whose keys are in the directory but that the database does not know: it
+/// was lost, or the program ended while an account was made. Their conversations are found
+/// on the disk. Ends removals that were interrupted.
+pub(super) fn adopt(directory: &Path, store: &mut Store, now: UnixTime) -> Result<(), NodeError> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            return Err(NodeError::Io {
+                path: directory.to_owned(),
+                source,
+            });
+        }
+        Ok(entries) => entries,
+    };
+    let known = store.accounts()?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|end| end == REMOVED) {
+            // Tried again at the next start.
+            let _ = std::fs::remove_dir_all(&path);
+            continue;
+        }
+        let name = entry.file_name();
+        let local_id = name.to_str().and_then(|name| name.parse::<LocalId>().ok());
+        let Some(local_id) = local_id.map(|id| id.to_string()) else {
+            continue;
+        };
+        if known.iter().any(|row| row.local_id == local_id) {
+            continue;
+        }
+        let Ok(keys) = Keys::load(&path) else {
+            tracing::warn!(path = %path.display(), "not an account, left alone");
+            continue;
+        };
+        let own = keys.identity.account_id();
+        if known.iter().any(|row| row.jami_id == own) {
+            tracing::warn!(path = %path.display(), account = %own, "another device of an account, left alone");
+            continue;
+        }
+        tracing::warn!(account = %own, "an account that the database does not know");
+        let row = AccountRow {
+            number: 0,
+            local_id,
+            jami_id: own,
+            device_id: keys.identity.device_id(),
+            display_name: String::new(),
+            created: now,
+        };
+        let found = conversations_on_disk(&path.join("conversations"), own, now);
+        store.atomic(|store| {
+            let number = store.add_account(&row)?;
+            for (row, contact) in found {
+                store.add_conversation(number, &row)?;
+                if let Some(contact) = contact {
+                    store.put_contact(number, &contact)?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Conversations on the disk, with the contacts that those of two are with.
+fn conversations_on_disk(
+    directory: &Path,
+    own: AccountId,
+    now: UnixTime,
+) -> Vec<(ConversationRow, Option<ContactRow>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(repository) = Repository::open(&entry.path()) else {
+            continue;
+        };
+        let members = repository.members().unwrap_or_default();
+        let other = members.iter().find(|member| member.uri != own);
+        let other = other.filter(|_| repository.mode() == Mode::OneToOne);
+        let mut row = cloning(repository.id(), other.map(|member| member.uri), now);
+        row.state = ConversationState::Ready;
+        row.mode = repository.mode().number();
+        let contact = other.map(|member| ContactRow {
+            contact: member.uri,
+            added: now,
+            removed: UnixTime::default(),
+            confirmed: matches!(member.role, Role::Admin | Role::Member),
+            banned: false,
+            conversation: Some(row.id),
+        });
+        found.push((row, contact));
+    }
+    found
+}
+
 fn is_removed(conversation: &Conversation) -> bool {
     conversation.removed.millis() > 0 && conversation.removed >= conversation.created
 }
 
-fn contact_row(id: baraza_wire::AccountId, contact: &Contact) -> ContactRow {
+fn contact_row(id: AccountId, contact: &Contact) -> ContactRow {
     ContactRow {
         contact: id,
         added: contact.added,
@@ -167,11 +265,7 @@ fn contact_row(id: baraza_wire::AccountId, contact: &Contact) -> ContactRow {
     }
 }
 
-fn cloning(
-    id: ConversationId,
-    peer: Option<baraza_wire::AccountId>,
-    created: UnixTime,
-) -> ConversationRow {
+fn cloning(id: ConversationId, peer: Option<AccountId>, created: UnixTime) -> ConversationRow {
     ConversationRow {
         number: 0,
         id,

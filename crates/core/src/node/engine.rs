@@ -27,6 +27,9 @@ const COMMANDS: usize = 1024;
 /// together is committed together.
 const TOGETHER: usize = 64;
 
+/// Says that the account's thread has ended, and whether by itself.
+pub(super) type Ended = oneshot::Receiver<bool>;
+
 type Answer = oneshot::Sender<Result<Reply, CommandError>>;
 
 /// To the thread.
@@ -66,7 +69,7 @@ impl Engine {
         node: &Arc<Inner>,
         local_id: LocalId,
         row: &AccountRow,
-    ) -> Result<Self, NodeError> {
+    ) -> Result<(Self, Ended), NodeError> {
         let directory = node
             .config
             .data_dir
@@ -122,16 +125,22 @@ impl Engine {
             events: node.events.clone(),
             cursor: node.cursor.clone(),
         };
+        let (ending, ended) = oneshot::channel();
         let runtime = Handle::current();
         let thread = thread::Builder::new()
             .name("account".to_owned())
-            .spawn(move || runtime.block_on(driver.run()))
+            .spawn(move || {
+                let failed = runtime.block_on(driver.run());
+                // The node may have ended.
+                let _ = ending.send(failed);
+            })
             .map_err(|error| NodeError::Network(error.to_string()))?;
-        Ok(Self {
+        let engine = Self {
             requests,
             links,
             thread,
-        })
+        };
+        Ok((engine, ended))
     }
 
     /// A way to ask it.
@@ -184,21 +193,22 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self) {
-        loop {
+    /// Runs the account. Whether it ended by itself.
+    async fn run(mut self) -> bool {
+        let failed = loop {
             self.drain();
             if self.account.failure().is_some() {
-                break;
+                break true;
             }
             let timeout = self.account.poll_timeout();
             tokio::select! {
                 event = self.link_events.recv() => match event {
                     Some(event) => self.links(event),
-                    None => break,
+                    None => break true,
                 },
                 request = self.requests.recv() => {
                     if !self.requests(request) {
-                        break;
+                        break false;
                     }
                 }
                 event = receive(&mut self.dht_events) => match event {
@@ -207,11 +217,12 @@ impl Driver {
                 },
                 () = until(timeout) => self.account.handle_timeout(now()),
             }
-        }
+        };
         self.drain();
         if let Err(error) = self.account.close() {
             tracing::error!(%error, "the account ends without writing everything");
         }
+        failed
     }
 
     /// Takes an event of the links, and those that wait behind it.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use baraza_core::Command;
+use baraza_store::{Durability, Store};
 
 use crate::world::World;
 
@@ -106,4 +107,29 @@ fn killing_anywhere_loses_nothing() {
             world.verify(host, chat);
         }
     }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_made_anew() {
+    let (mut world, chat) = World::talking(40);
+    for i in 0..5 {
+        world.say(i % 2, chat, &format!("text {i}"));
+    }
+    world.settle(&[0, 1], chat, 5);
+    let before = world.history(1, chat).len();
+    world.kill(1);
+    let store = Store::open(
+        world.hosts[1].directory.join("node.db"),
+        Durability::Process,
+    )
+    .unwrap();
+    store
+        .raw()
+        .execute("DELETE FROM messages WHERE position > 2", ())
+        .unwrap();
+    drop(store);
+    world.start(1);
+    assert_eq!(world.history(1, chat).len(), before);
+    world.say(0, chat, "and on");
+    world.settle(&[0, 1], chat, 6);
 }

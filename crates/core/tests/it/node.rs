@@ -160,6 +160,23 @@ async fn two_nodes_meet_talk_restart_and_talk_on() {
     assert_eq!(alice.texts(chat).await, 22);
     alice.node.shutdown().await;
     bob.node.shutdown().await;
+
+    // Without the database nothing is lost but names and what was read.
+    for file in ["node.db", "node.db-wal", "node.db-shm"] {
+        let _ = std::fs::remove_file(directories[1].path().join(file));
+    }
+    let node = open(directories[1].path(), None).await;
+    assert_eq!(node.accounts()[0].account, bob.account);
+    bob.node = node;
+    assert_eq!(bob.texts(chat).await, 22);
+    match bob.ask(Command::Contacts).await {
+        Reply::Contacts(contacts) => {
+            assert_eq!(contacts.len(), 1);
+            assert!(contacts[0].confirmed && contacts[0].conversation == Some(chat));
+        }
+        other => panic!("{other:?}"),
+    }
+    bob.node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

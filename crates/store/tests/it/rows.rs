@@ -162,18 +162,6 @@ fn messages_are_found_by_position_and_by_id() {
         .unwrap();
     assert_eq!((position, parents), (2, vec![CommitId::new([11; 20])]));
 
-    store
-        .add_journal(chat, &CommitId::new([12; 20]), b"two")
-        .unwrap();
-    store
-        .add_journal(chat, &CommitId::new([11; 20]), b"one")
-        .unwrap();
-    let journal = store.journal(chat).unwrap();
-    assert_eq!(journal[0], (CommitId::new([11; 20]), b"one".to_vec()));
-    assert_eq!(journal.len(), 2);
-    store.clear_journal(chat).unwrap();
-    assert_eq!(store.journal(chat).unwrap(), []);
-
     let delivery = DeliveryRow {
         device: DeviceId::new([1; 32]),
         owner: AccountId::new([2; 20]),
