@@ -137,6 +137,8 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: ConversationAction,
     },
+    /// Run a node of the DHT alone, with a console: like dhtnode
+    Dht(crate::dht::DhtArgs),
     /// Print what makes your shell complete the arguments of baraza
     Completions {
         /// Which shell

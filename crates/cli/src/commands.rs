@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         } => watch::run(&context, since, types.as_deref(), count).await,
         Action::Why { message, within } => message::why(&context, message, within).await,
         // These need no node.
-        Action::Completions { .. } | Action::Run(_) => Ok(()),
+        Action::Completions { .. } | Action::Dht(_) | Action::Run(_) => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod commands;
+mod dht;
 mod error;
 mod find;
 mod output;
@@ -34,6 +35,9 @@ fn act(args: Args) -> Result<(), CliError> {
     let action = args.action.unwrap_or_else(Action::default_run);
     match action {
         Action::Run(options) => runtime(true)?.block_on(run::run(&global, options)),
+        Action::Dht(options) => runtime(true)?
+            .block_on(dht::run(options))
+            .map_err(|error| CliError::Other(format!("{error:#}"))),
         Action::Completions { shell } => {
             commands::completions(shell);
             Ok(())
