@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use baraza_core::command as core;
 use baraza_core::event::{LocalId, Message, Presence, RegistrationState};
-use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, InfoHash, UnixTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,9 +19,9 @@ pub struct Account {
     /// Its Jami ID: what others add you by.
     #[schema(value_type = String, example = "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5")]
     pub jami_id: AccountId,
-    /// This device.
-    #[schema(value_type = String)]
-    pub device_id: DeviceId,
+    /// This device; none if the account could not be started.
+    #[schema(value_type = Option<String>)]
+    pub device_id: Option<DeviceId>,
     /// The name it shows.
     pub display_name: String,
     /// The name registered for it; empty if there is none.
@@ -38,7 +38,7 @@ impl From<core::Identity> for Account {
         Self {
             account: identity.account,
             jami_id: identity.jami_id,
-            device_id: identity.device_id,
+            device_id: Some(identity.device_id),
             display_name: identity.display_name,
             registered_name: identity.registered_name,
             state: identity.state,
@@ -414,7 +414,7 @@ impl From<Vec<core::Delivery>> for DeliveryReport {
 }
 
 /// What an account is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, Default)]
 pub struct Diagnostics {
     /// Devices connected now.
     pub links: Vec<Link>,
@@ -465,6 +465,8 @@ pub struct Status {
     pub uptime: u64,
     /// Where the DHT listens.
     pub dht_addresses: Vec<String>,
+    /// How connected the DHT node is; none if it has ended.
+    pub dht: Option<Dht>,
     /// DHT nodes to begin with.
     pub bootstrap: Vec<String>,
     /// Cursor of the newest event.
@@ -481,6 +483,62 @@ pub struct Status {
     pub accounts: Vec<AccountStatus>,
 }
 
+/// How connected a DHT node is, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dht {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: InfoHash,
+    /// Nodes that answer, by IPv4.
+    pub good_ipv4: usize,
+    /// Nodes that answer, by IPv6.
+    pub good_ipv6: usize,
+    /// Nodes known at all.
+    pub known: usize,
+    /// Values stored.
+    pub values: usize,
+    /// Bytes of values stored for others.
+    pub bytes: usize,
+    /// Subscriptions of others.
+    pub listeners: usize,
+    /// Own operations under way.
+    pub operations: usize,
+    /// Packets received.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets dropped that were malformed, from nowhere, or too many.
+    pub dropped: u64,
+}
+
+impl From<baraza_dht::Stats> for Dht {
+    fn from(stats: baraza_dht::Stats) -> Self {
+        let counters = stats.counters;
+        let dropped = [
+            counters.martian,
+            counters.blacklisted,
+            counters.malformed,
+            counters.other_network,
+            counters.no_id,
+            counters.rate_limited,
+            counters.unsolicited,
+        ];
+        Self {
+            id: stats.id,
+            good_ipv4: stats.ipv4.good,
+            good_ipv6: stats.ipv6.good,
+            known: stats.ipv4.known.saturating_add(stats.ipv6.known),
+            values: stats.storage.values,
+            bytes: stats.storage.bytes,
+            listeners: stats.listeners,
+            operations: stats.operations,
+            received: counters.received,
+            sent: counters.sent,
+            dropped: dropped.into_iter().fold(0, u64::saturating_add),
+        }
+    }
+}
+
 /// How an account is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountStatus {
@@ -489,6 +547,8 @@ pub struct AccountStatus {
     pub account: Account,
     /// What it is doing.
     pub diagnostics: Diagnostics,
+    /// Whether it runs: if not, the log says why.
+    pub running: bool,
     /// Requests that await an answer.
     pub requests: usize,
     /// Conversations.

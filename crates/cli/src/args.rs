@@ -175,6 +175,9 @@ pub(crate) struct RunOptions {
     /// UDP port of the DHT; any free one if 0
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) listen: u16,
+    /// Use the loopback interface only, for tests
+    #[arg(long, hide = true)]
+    pub(crate) loopback: bool,
     /// Where the API listens [default: 127.0.0.1:8222, or any free port if that is in use]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) api: Option<SocketAddr>,

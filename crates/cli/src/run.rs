@@ -21,6 +21,7 @@ pub(crate) async fn run(global: &Global, options: RunOptions) -> Result<(), CliE
 
     let mut config = NodeConfig::new(&data_dir);
     config.dht_port = options.listen;
+    config.loopback = options.loopback;
     config.bootstrap = match (options.no_bootstrap, options.bootstrap) {
         (true, _) => Vec::new(),
         (false, given) if given.is_empty() => vec![PUBLIC_BOOTSTRAP.to_owned()],

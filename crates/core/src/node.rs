@@ -431,6 +431,11 @@ impl Node {
         bound.ipv4.into_iter().chain(bound.ipv6).collect()
     }
 
+    /// What the DHT node knows and does; `None` if it has ended.
+    pub async fn dht_stats(&self) -> Option<baraza_dht::Stats> {
+        self.inner.dht.stats().await.ok()
+    }
+
     /// Stops everything, having written everything. Later calls fail with `Stopped`.
     pub async fn shutdown(&self) {
         // Nothing is started again from here on.

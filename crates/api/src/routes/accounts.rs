@@ -5,7 +5,9 @@ use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use baraza_core::{Command, LocalId, NodeError, Reply};
+use baraza_core::event::RegistrationState;
+use baraza_core::node::AccountSummary;
+use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
 use baraza_identity::Password;
 use baraza_identity::account::Step;
 use base64::Engine as _;
@@ -31,7 +33,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<Account>>, ApiError> {
     let mut accounts = Vec::new();
     for summary in state.node.accounts() {
-        accounts.push(identity(&state, summary.account).await?);
+        accounts.push(identity_or_failed(&state, summary).await?);
     }
     Ok(Json(accounts))
 }
@@ -205,6 +207,27 @@ pub(crate) async fn identity(state: &State, account: LocalId) -> Result<Account,
     match state.ask(account, Command::Identity).await? {
         Reply::Identity(identity) => Ok(identity.into()),
         other => Err(unexpected(other)),
+    }
+}
+
+/// Who an account is; one that could not be started does not hide the others.
+pub(crate) async fn identity_or_failed(
+    state: &State,
+    summary: AccountSummary,
+) -> Result<Account, ApiError> {
+    match state.node.command(summary.account, Command::Identity).await {
+        Ok(Reply::Identity(identity)) => Ok(identity.into()),
+        Ok(other) => Err(unexpected(other)),
+        Err(CommandError::Stopped) => Ok(Account {
+            account: summary.account,
+            jami_id: summary.jami_id,
+            device_id: None,
+            display_name: String::new(),
+            registered_name: String::new(),
+            state: RegistrationState::ErrorGeneric,
+            announced: false,
+        }),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,11 +17,24 @@ pub(crate) async fn status(Shared(state): Shared<Arc<State>>) -> Result<Json<Sta
     let mut accounts = Vec::new();
     for summary in state.node.accounts() {
         let id = summary.account;
-        accounts.push(AccountStatus {
-            account: accounts::identity(&state, id).await?,
-            diagnostics: account_diagnostics(&state, id).await?,
-            requests: contacts::pending(&state, id).await?.len(),
-            conversations: conversations::conversations(&state, id).await?.len(),
+        let account = accounts::identity_or_failed(&state, summary).await?;
+        let running = account.device_id.is_some();
+        accounts.push(if running {
+            AccountStatus {
+                account,
+                running,
+                diagnostics: account_diagnostics(&state, id).await?,
+                requests: contacts::pending(&state, id).await?.len(),
+                conversations: conversations::conversations(&state, id).await?.len(),
+            }
+        } else {
+            AccountStatus {
+                account,
+                running,
+                diagnostics: Diagnostics::default(),
+                requests: 0,
+                conversations: 0,
+            }
         });
     }
     let addresses = state.node.dht_addresses().into_iter();
@@ -31,6 +44,7 @@ pub(crate) async fn status(Shared(state): Shared<Arc<State>>) -> Result<Json<Sta
         pid: std::process::id(),
         uptime: state.started.elapsed().as_secs(),
         dht_addresses: addresses.map(|address| address.to_string()).collect(),
+        dht: state.node.dht_stats().await.map(Into::into),
         bootstrap: state.node.config().bootstrap.clone(),
         cursor: state.node.cursor(),
         memory: resident_memory(),

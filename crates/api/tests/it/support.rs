@@ -16,7 +16,9 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let node = Node::open(NodeConfig::new(dir.path())).await.unwrap();
+        let mut config = NodeConfig::new(dir.path());
+        config.loopback = true;
+        let node = Node::open(config).await.unwrap();
         let api = ApiServer::start(
             node.clone(),
             ApiConfig {
@@ -34,6 +36,10 @@ impl Server {
             api,
             token,
         }
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Sends `request` with HOST and TOKEN filled in; gives the status and the whole answer.

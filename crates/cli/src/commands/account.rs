@@ -203,7 +203,9 @@ fn show(context: &Context<'_>, account: &Account) -> Result<(), CliError> {
         "Jami ID  {}\nname     {}\ndevice   {}\nlocal    {}\nstate    {}{}",
         account.jami_id,
         printable(&account.display_name),
-        account.device_id,
+        account
+            .device_id
+            .map_or_else(|| "not started".to_owned(), |id| id.to_string()),
         account.account,
         account.state.as_str(),
         if account.announced {

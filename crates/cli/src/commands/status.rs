@@ -24,6 +24,13 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), CliError> {
         list(&status.dht_addresses),
         list(&status.bootstrap),
     ))?;
+    if let Some(dht) = &status.dht {
+        output::line(&format!(
+            "  {} nodes answer by IPv4, {} by IPv6; {} values stored; {} packets in, {} out, \
+             {} dropped",
+            dht.good_ipv4, dht.good_ipv6, dht.values, dht.received, dht.sent, dht.dropped
+        ))?;
+    }
     for account in &status.accounts {
         let who = &account.account;
         let found = if who.announced {

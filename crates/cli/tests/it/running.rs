@@ -16,9 +16,20 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &["--no-bootstrap"])
+    }
+
+    /// A node that begins at another one.
+    pub(crate) fn start_at(dir: &Path, other: &Self) -> Self {
+        let address = other.ready["dht"][0].as_str().unwrap();
+        Self::start_with(dir, &["--bootstrap", address])
+    }
+
+    fn start_with(dir: &Path, arguments: &[&str]) -> Self {
         let mut child = baraza(dir)
-            .args(["run", "--json", "--no-bootstrap", "--api", "127.0.0.1:0"])
+            .args(["run", "--json", "--loopback", "--api", "127.0.0.1:0"])
             .args(["--log-level", "warn"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

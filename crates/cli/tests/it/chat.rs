@@ -1,0 +1,115 @@
+//! Two people and two nodes: from the first request to a chat, with the commands alone.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::running::Node;
+use crate::support::{baraza, run, stderr, stdout};
+
+fn json(dir: &Path, arguments: &[&str]) -> Value {
+    let done = run(dir, &[&["--json"], arguments].concat());
+    assert!(done.status.success(), "{arguments:?}: {}", stderr(&done));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn create(dir: &Path, name: &str) -> String {
+    let create = ["account", "create", "--name", name, "--wait", "60"];
+    let account = json(dir, &create);
+    assert_eq!(account["announced"], true);
+    account["jami_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn two_people_meet_and_talk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    let alice_node = Node::start(&a);
+    let mut bob_node = Node::start_at(&b, &alice_node);
+    let (alice, bob) = (create(&a, "Alice"), create(&b, "Bob"));
+
+    // Bob hears of the request while he waits for it.
+    let mut watch = baraza(&b)
+        .args(["--json", "watch", "--types", "request_received", "-n", "1"])
+        .args(["--since", "0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = json(&a, &["contact", "add", &bob]);
+    let chat = asked["conversation"].as_str().unwrap().to_owned();
+    assert!(watch.wait().unwrap().success());
+    let mut event = String::new();
+    let mut out = watch.stdout.take().unwrap();
+    out.read_to_string(&mut event).unwrap();
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert_eq!(event["from"], *alice);
+    assert_eq!(event["conversation"], *chat);
+
+    let refused = run(&b, &["request", "accept", "00000000"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    let accepted = json(&b, &["request", "accept", &alice[..8]]);
+    assert_eq!(accepted["ready"], true);
+    assert_eq!(json(&b, &["request", "list"]), serde_json::json!([]));
+    assert_eq!(json(&b, &["contact", "list"])[0]["id"], *alice);
+
+    // Escape sequences arrive as they are, and do not reach a terminal.
+    let sent = json(&a, &["send", &bob, "hello\u{1b}[2J", "--wait", "60"]);
+    assert_eq!(sent["arrived"], true);
+    let id = sent["id"].as_str().unwrap();
+    let history = stdout(&run(&b, &["history", &alice]));
+    assert!(history.contains("hello\\u{1b}[2J"), "{history}");
+    assert!(!history.contains('\u{1b}'));
+    let reply = json(&b, &["send", &chat, "hi", "--reply-to", id, "--wait", "60"]);
+    let history = json(&a, &["history", &bob]);
+    let texts: Vec<_> = history.as_array().unwrap().iter().collect();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts[0]["body"], "hello\u{1b}[2J");
+    assert_eq!(texts[1]["id"], reply["id"]);
+    assert_eq!(texts[1]["reply_to"], id);
+    let after = json(&a, &["history", &bob, "--after", id]);
+    assert_eq!(after[0]["body"], "hi");
+    let before = json(&a, &["history", &bob, "--before", id]);
+    assert_eq!(before, serde_json::json!([]));
+
+    // Bob is away: the message waits, and says why.
+    assert_eq!(bob_node.terminate(), Some(0));
+    let late = json(&a, &["send", &bob, "later"]);
+    let why = json(&a, &["why", late["id"].as_str().unwrap()]);
+    assert_eq!(why[0]["arrived"], false);
+    assert!(!why[0]["devices"][0]["reason"].as_str().unwrap().is_empty());
+    let timeout = run(&a, &["send", &bob, "and this", "--wait", "0"]);
+    assert_eq!(timeout.status.code(), Some(6), "{}", stderr(&timeout));
+    let _bob_node = Node::start_at(&b, &alice_node);
+
+    // A chat shows what was said, sends lines, and ends with its input.
+    let mut talk = baraza(&b)
+        .args(["--json", "chat", &alice])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(talk.stdout.take().unwrap()).lines();
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        seen.push(line["body"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["hello\u{1b}[2J", "hi", "later", "and this"]);
+    talk.stdin.take().unwrap().write_all(b"bye\n").unwrap();
+    assert!(talk.wait().unwrap().success());
+    let last = json(&b, &["history", &alice, "-n", "1"]);
+    assert_eq!(last[0]["body"], "bye");
+
+    let members = json(&a, &["conversation", "members", &chat]);
+    assert_eq!(members.as_array().unwrap().len(), 2);
+    let status = json(&a, &["status"]);
+    assert_eq!(status["accounts"][0]["conversations"], 1);
+    assert!(status["dht"]["received"].as_u64().unwrap() > 0);
+
+    // Blocked: nothing of Bob arrives any more, and he is not among the contacts.
+    json(&a, &["contact", "block", &bob]);
+    assert_eq!(json(&a, &["contact", "list"]), serde_json::json!([]));
+    assert_eq!(json(&a, &["contact", "list", "--all"])[0]["blocked"], true);
+}
