@@ -1,6 +1,6 @@
 #!/bin/bash
-# Everything that must pass, on a clean checkout: set-up and cargo tests; simulator and
-# real peers join as they come to stand. Prints each phase with its time. CI=1: no colour, and a
+# Everything that must pass, on a clean checkout: set-up, cargo tests, the simulator, the
+# interop matrix with real peers. Prints each phase with its time. CI=1: no colour, and a
 # skipped or ignored test is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -49,4 +49,11 @@ export BARAZA_REQUIRE_PEERS=1
 phase "set-up" scripts/setup.sh test || summary
 phase "build" cargo test --locked --workspace --no-run --quiet || summary
 phase "cargo test" cargo test --locked --workspace --no-fail-fast --quiet
+phase "simulator" cargo run --locked --quiet --package baraza-sim -- smoke
+phase "build programs" cargo build --locked --quiet --package baraza --bins || summary
+phase "hostile packets" testing/peers/hostile.py --baraza "$target/debug/baraza"
+phase "smoke with real peers" testing/peers/smoke.py --steps chat,absence \
+    --foreign "$target/debug/jami-peer" --play alice
+phase "interop matrix" testing/peers/matrix.py --subset test \
+    --foreign "$target/debug/jami-peer" --baraza "$target/debug/baraza"
 summary

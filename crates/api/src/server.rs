@@ -294,7 +294,11 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+            match tokio::time::timeout(DRAIN_TIMEOUT, connection.as_mut()).await {
+                Ok(ended) => ended,
+                // A client that is in no hurry does not hold up the end: hang up.
+                Err(_) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {

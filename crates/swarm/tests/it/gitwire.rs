@@ -4,7 +4,6 @@ mod hostile;
 mod ingest;
 mod interop;
 mod loopback;
-mod measure;
 mod packs;
 mod promote;
 pub(crate) mod support;
