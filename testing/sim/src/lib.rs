@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod dht_host;
 pub mod net;
 pub mod node_host;
+pub mod power;
 pub mod queue;
 pub mod report;
 pub mod scenario;

@@ -1,6 +1,7 @@
 //! `baraza-sim`: runs scenarios of the simulated network.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -175,8 +176,9 @@ fn run_one(job: &Job) -> Option<String> {
     let word = if report.is_ok() { "ok    " } else { "FAILED" };
     let seconds = begun.elapsed().as_secs_f64();
     let (name, seed) = (job.scenario.name, job.seed);
-    // One call, so that threads do not mix their lines.
-    print!("{word} {name} seed {seed}: {seconds:.1} s\n{report}");
+    // One call, so that threads do not mix their lines; and whoever reads may have gone.
+    let text = format!("{word} {name} seed {seed}: {seconds:.1} s\n{report}");
+    let _ = std::io::stdout().write_all(text.as_bytes());
     let small = if job.size == Size::Smoke {
         " --small"
     } else {

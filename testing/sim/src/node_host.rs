@@ -153,6 +153,11 @@ impl NodeHost {
         self.account.failure()
     }
 
+    /// The crash that its fuse causes.
+    pub fn fused(&self) -> Option<Crash> {
+        self.fuse.map(|(_, crash)| crash)
+    }
+
     /// What a crash leaves: a copy of the directory as it is now, before any destructor
     /// can tidy up.
     ///

@@ -41,7 +41,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "two-users",
         about: "two users write to each other through random faults: nothing lost, nothing twice",
-        seeds: (200, 6),
+        seeds: (200, 12),
         run: two_users::run,
     },
     Scenario {

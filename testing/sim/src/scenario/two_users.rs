@@ -19,6 +19,7 @@ use super::{Size, home};
 use crate::dht_host::DhtHost;
 use crate::net::{HostId, UDP_PORT};
 use crate::node_host::{AnyHost, Disk, Ears, NodeHost, Setup, Told};
+use crate::power;
 use crate::report::Report;
 use crate::time::Time;
 use crate::world::{Crash, World};
@@ -230,17 +231,22 @@ impl Stage {
     /// Ends a node without a word; its disk stays.
     fn crash(&mut self, index: usize, crash: Crash) -> anyhow::Result<()> {
         if let Some(AnyHost::Node(node)) = self.world.crash(self.people[index].host, crash) {
-            self.gone(index, node)?;
+            self.gone(index, node, crash)?;
         }
         Ok(())
     }
 
-    fn gone(&mut self, index: usize, node: NodeHost) -> anyhow::Result<()> {
+    fn gone(&mut self, index: usize, node: NodeHost, crash: Crash) -> anyhow::Result<()> {
         // What it told before is heard, what it was asked is open for ever.
         self.hear();
         let person = &mut self.people[index];
         person.asked.clear();
-        person.disk = Some(node.crashed()?);
+        let disk = node.crashed()?;
+        if crash == Crash::Power {
+            let damaged = power::fail(disk.path(), &mut self.rng)?;
+            *self.counts.entry("files lost or damaged").or_default() += damaged;
+        }
+        person.disk = Some(disk);
         Ok(())
     }
 
@@ -250,7 +256,8 @@ impl Stage {
         for (host, program) in self.world.take_crashed() {
             let index = self.people.iter().position(|person| person.host == host);
             if let (Some(index), AnyHost::Node(node)) = (index, program) {
-                self.gone(index, node)?;
+                let crash = node.fused().unwrap_or(Crash::Kill);
+                self.gone(index, node, crash)?;
                 self.note("crashes between two outputs", index, "");
                 reaped.push(index);
             }
