@@ -610,15 +610,24 @@ impl Agent {
         }
     }
 
-    /// Closes all connections but the selected one, and dials no more.
+    /// Closes connections of strangers and those not made yet, and dials no more.
+    ///
+    /// Other connections of the peer stay as they are until [`Self::close_all`]: a daemon of
+    /// 2023 whose unused connection is closed reads the used one twice a second only, as
+    /// its loop sleeps when there is nothing but an end of file that nobody reads.
     pub fn close_others(&mut self) {
+        let selected = self.selected.and_then(|id| self.conns.get(&id));
+        let peer = selected.map(|conn| conn.remote.ip());
+        self.retain(|conn| conn.open && (conn.proven || Some(conn.remote.ip()) == peer));
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Conn) -> bool) {
         for target in &mut self.targets {
             target.state = TargetState::Over;
         }
-        let selected = self.selected;
         let out = &mut self.out;
-        self.conns.retain(|id, _| {
-            let keep = Some(*id) == selected;
+        self.conns.retain(|id, conn| {
+            let keep = keep(conn);
             if !keep {
                 out.push_back(AgentOutput::Close { conn: *id });
             }
@@ -631,7 +640,7 @@ impl Agent {
         self.failed = true;
         self.selected = None;
         self.keep_alive = None;
-        self.close_others();
+        self.retain(|_| false);
     }
 
     fn schedule_keep_alive(&mut self, now: Instant) {
