@@ -118,7 +118,7 @@ impl Request {
 /// All requests by transaction id.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    by_tid: BTreeMap<u32, Request>,
+    by_tid: BTreeMap<u32, Box<Request>>,
 }
 
 impl Requests {
@@ -137,20 +137,21 @@ impl Requests {
     }
 
     pub(crate) fn insert(&mut self, tid: u32, request: Request) {
-        self.by_tid.insert(tid, request);
+        self.by_tid.insert(tid, Box::new(request));
     }
 
     pub(crate) fn get_mut(&mut self, tid: u32) -> Option<&mut Request> {
-        self.by_tid.get_mut(&tid)
+        self.by_tid.get_mut(&tid).map(Box::as_mut)
     }
 
     /// The request that `from` may answer, if it was the one asked (section 14).
     pub(crate) fn answered(&self, tid: u32, from: SocketAddr) -> Option<&Request> {
-        self.by_tid.get(&tid).filter(|request| request.to == from)
+        let request = self.by_tid.get(&tid)?;
+        (request.to == from).then_some(request.as_ref())
     }
 
     pub(crate) fn remove(&mut self, tid: u32) -> Option<Request> {
-        self.by_tid.remove(&tid)
+        self.by_tid.remove(&tid).map(|request| *request)
     }
 
     /// Transaction ids of all requests to a node.

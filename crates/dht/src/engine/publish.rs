@@ -11,7 +11,7 @@ use crate::api::Event;
 use crate::clock::Ms;
 use crate::counters::Counters;
 use crate::listeners::Listener;
-use crate::message::{Packet, UpdateBody, ValueEntry};
+use crate::message::{MAX_INLINE_VALUES, Packet, UpdateBody, ValueEntry};
 use crate::node::{Family, NodeRef};
 use crate::op::{Holder, OpKind, OpRef};
 use crate::request::Purpose;
@@ -82,7 +82,7 @@ impl Dht {
         for bytes in &packed {
             size = size.saturating_add(bytes.len());
             values.push(bytes);
-            if size >= MAX_UPDATE_BYTES {
+            if size >= MAX_UPDATE_BYTES || values.len() >= MAX_INLINE_VALUES.saturating_sub(1) {
                 self.update(listener, UpdateBody::Values(key, &values));
                 values.clear();
                 size = 0;

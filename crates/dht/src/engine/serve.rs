@@ -22,8 +22,12 @@ use crate::value::Value;
 
 /// Bytes of values in one reply; others are reached through their ids.
 const MAX_REPLY_BYTES: usize = 256 * 1024;
-/// Rows of fields in one reply, so that it fits a datagram.
-const MAX_REPLY_ROWS: usize = 1024;
+/// Values in one reply. Each goes in fragments of its own if there are 50 or more.
+const MAX_REPLY_VALUES: usize = crate::fragments::MAX_VALUES;
+/// Rows of fields in one reply...
+const MAX_REPLY_ROWS: usize = 2048;
+/// ... and their bytes, so that it fits a datagram.
+const MAX_REPLY_ROW_BYTES: usize = 48 * 1024;
 /// A reply no larger than this goes to anybody.
 const SMALL_REPLY: usize = 1400;
 
@@ -72,10 +76,20 @@ impl Dht {
         let all = Query::all();
         let query = packet.query.as_ref().unwrap_or(&all);
         let fields = (!query.select.is_empty()).then(|| {
+            let mut room = MAX_REPLY_ROW_BYTES;
             let values: Vec<Value> = self
                 .storage
                 .matching(&packet.key, query)
                 .take(MAX_REPLY_ROWS)
+                .take_while(|value| {
+                    let texts = value
+                        .user_type()
+                        .len()
+                        .saturating_add(value.owner_der().map_or(20, <[u8]>::len));
+                    let left = room.checked_sub(texts.saturating_add(24));
+                    room = left.unwrap_or_default();
+                    left.is_some()
+                })
                 .collect();
             let mut writer = Writer::new();
             if !values.is_empty() {
@@ -93,11 +107,11 @@ impl Dht {
             };
             if query.filters().is_empty() {
                 let all = self.storage.packed(&packet.key).map(|(_, packed)| packed);
-                packed = all.take_while(fits).collect();
+                packed = all.take(MAX_REPLY_VALUES).take_while(fits).collect();
             } else {
                 let matching = self.storage.matching(&packet.key, query);
                 let matching = matching.map(|value| value.to_packed());
-                packed = matching.take_while(fits).collect();
+                packed = matching.take(MAX_REPLY_VALUES).take_while(fits).collect();
             }
         }
         let values: Vec<&[u8]> = packed.iter().map(Vec::as_slice).collect();

@@ -312,3 +312,20 @@ fn requests_beyond_the_limit_are_dropped() {
     assert_eq!(net.hosts[target].dht.counters().served, 5);
     assert_eq!(net.hosts[target].dht.counters().rate_limited, 15);
 }
+
+#[test]
+fn a_key_with_many_values_is_read_in_full() {
+    let mut net = Net::with_nodes(14, 6);
+    net.connect();
+    let key = infohash("crowded");
+    for id in 1..=200u64 {
+        let value = Value::new(0, id.to_be_bytes()).with_id(id);
+        let put = net.put(usize::try_from(id % 6).unwrap(), key, &value);
+        assert_eq!(net.done(usize::try_from(id % 6).unwrap(), put), Ok(()));
+    }
+    let get = net.get(5, key);
+    assert_eq!(net.done(5, get), Ok(()));
+    assert_eq!(net.found(5, get).len(), 200);
+    let listen = net.listen(4, key);
+    net.until(MINUTE, |net| net.found(4, listen).len() == 200);
+}
