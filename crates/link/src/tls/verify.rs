@@ -62,7 +62,7 @@ impl PeerVerifier {
         }
     }
 
-    /// A placeholder that accepts no one.
+    /// Accepts no one: for the configuration that sessions replace with their own.
     pub(super) fn nobody() -> Self {
         Self {
             expected: None,
