@@ -17,6 +17,7 @@ use baraza_store::{AccountRow, DirectoryLock, Durability, LockError, Store, Stor
 use baraza_wire::{AccountId, Now, Rng, UnixTime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
@@ -444,9 +445,9 @@ impl Node {
             .values_mut()
             .filter_map(|running| running.engine.take())
             .collect();
-        for engine in engines {
-            engine.stop().await;
-        }
+        // Together, as each may wait for its peers.
+        let mut stopping: JoinSet<()> = engines.into_iter().map(Engine::stop).collect();
+        while stopping.join_next().await.is_some() {}
         self.inner.dht.shutdown().await;
         if let Err(error) = lock(&self.inner.store).checkpoint() {
             tracing::warn!(%error, "the database was not tidied up");

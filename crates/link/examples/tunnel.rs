@@ -65,11 +65,11 @@ fn main() {
         let mut ends = (
             End {
                 tls: client,
-                mux: Mux::new(true),
+                mux: Mux::new(true, now.instant),
             },
             End {
                 tls: server,
-                mux: Mux::new(false),
+                mux: Mux::new(false, now.instant),
             },
         );
         let mut sizes = Vec::new();

@@ -110,6 +110,8 @@ pub enum Command {
         /// Which.
         account: AccountId,
     },
+    /// Hang up: close all links to all devices, as before the end.
+    CloseAll,
     /// Refuse these accounts (and no others), and hang up on them.
     SetBlocked(BTreeSet<AccountId>),
     /// The network may have changed: find out which links still live.

@@ -50,7 +50,11 @@ pub enum StartError {
     Tls(#[from] TlsError),
 }
 
-/// The way to a running `Links`. Without any it ends, with all its links.
+/// How long peers may take to hear that their links end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The way to a running `Links`. Without any it tells its peers and ends; then the queue of
+/// its events is closed.
 #[derive(Debug, Clone)]
 pub struct LinkHandle(mpsc::UnboundedSender<Command>);
 
@@ -171,6 +175,19 @@ impl<D: FnMut(dht::Command)> Driver<D> {
                 () = until(timeout) => self.links.handle_timeout(now()),
                 _ = ticks.tick(), if self.interfaces => self.look_for_addresses(),
             }
+        }
+        // Peers that know need not find out by themselves.
+        self.links.handle_command(now(), Command::CloseAll);
+        while let Some(output) = self.links.poll_output() {
+            if let Output::Tcp(command) = output {
+                self.sockets.handle(command);
+            }
+        }
+        if tokio::time::timeout(GOODBYE, self.sockets.finish())
+            .await
+            .is_err()
+        {
+            debug!("some peers did not take note of the end");
         }
         debug!("links end");
     }

@@ -131,6 +131,14 @@ impl Links {
             Command::Close { channel } => self.close_channel(now, channel),
             Command::CloseDevice { device } => self.hang_up(now, device),
             Command::CloseAccount { account } => self.hang_up_account(now, account),
+            Command::CloseAll => {
+                for device in self.devices.keys().copied().collect::<Vec<_>>() {
+                    self.hang_up(now, device);
+                }
+                for id in self.attempts.keys().copied().collect::<Vec<_>>() {
+                    self.end(now, id, DownReason::Local, &FailReason::LinkLost);
+                }
+            }
             Command::SetBlocked(blocked) => {
                 let new: Vec<_> = blocked.difference(&self.blocked).copied().collect();
                 self.blocked = blocked;

@@ -53,6 +53,11 @@ pub const MAX_CONTROL: usize = 4096;
 /// How long a peer may keep silent after a beacon (section 11.1).
 pub const BEACON_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a peer may keep silent on a new link. For a TLS client a link is up when it has
+/// sent its last message of the handshake, which a server that is gone never gets; a server
+/// that got it sends its version at once.
+pub const FIRST_WORDS_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What a channel may send before the next one's turn: the longest message.
 const TURN: usize = MAX_MESSAGE;
 
@@ -102,7 +107,7 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MuxError {
-    /// No answer to a beacon in time.
+    /// No answer to a beacon in time, or not a word since the link began.
     #[error("the peer does not answer any more")]
     BeaconLost,
     /// More control messages than the link can answer.
@@ -214,6 +219,8 @@ pub struct Mux {
     events: VecDeque<Event>,
     peer_version: Option<u64>,
     beacon: Beacon,
+    /// When the link has failed if nothing was heard at all; `None` once something was.
+    first_words: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -230,7 +237,7 @@ enum Beacon {
 impl Mux {
     /// For a session that was just established; the TLS client numbers its channels from
     /// 1, the server from 0x8000. There is a version message to send.
-    pub fn new(is_tls_client: bool) -> Self {
+    pub fn new(is_tls_client: bool, now: Instant) -> Self {
         let mut mux = Self {
             decoder: Decoder::new(),
             channels: BTreeMap::new(),
@@ -243,6 +250,7 @@ impl Mux {
             events: VecDeque::new(),
             peer_version: None,
             beacon: Beacon::None,
+            first_words: now.checked_add(FIRST_WORDS_TIMEOUT),
         };
         mux.send_control(control::PROTOCOL, control::version());
         mux
@@ -331,8 +339,10 @@ impl Mux {
     }
 
     /// Sends a beacon; the link has failed if nothing is heard of the peer for
-    /// [`BEACON_TIMEOUT`]. Peers that did not tell their version yet get it when they do.
+    /// [`BEACON_TIMEOUT`]. Peers that did not tell their version yet get it when they do; if
+    /// they never said anything, that long is left to them.
     pub fn probe(&mut self, now: Instant) {
+        self.first_words = self.first_words.map(|at| at.min(now + BEACON_TIMEOUT));
         match self.peer_version {
             None => self.beacon = Beacon::Due,
             // Would not answer.
@@ -356,6 +366,9 @@ impl Mux {
     /// # Errors
     /// If the link must end.
     pub fn receive(&mut self, now: Instant, mut bytes: Bytes) -> Result<(), MuxError> {
+        if !bytes.is_empty() {
+            self.first_words = None;
+        }
         // Whoever sends lives, even if its answer waits behind a bulk transfer.
         if let Beacon::Sent { deadline, .. } = &mut self.beacon {
             *deadline = now + BEACON_TIMEOUT;
@@ -374,18 +387,19 @@ impl Mux {
     /// # Errors
     /// If the link must end.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), MuxError> {
-        match self.beacon {
-            Beacon::Sent { deadline, .. } if deadline <= now => Err(MuxError::BeaconLost),
+        match self.poll_timeout() {
+            Some(deadline) if deadline <= now => Err(MuxError::BeaconLost),
             _ => Ok(()),
         }
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.beacon {
+        let beacon = match self.beacon {
             Beacon::Sent { deadline, .. } => Some(deadline),
             Beacon::Due | Beacon::None => None,
-        }
+        };
+        beacon.into_iter().chain(self.first_words).min()
     }
 
     /// What happened next.

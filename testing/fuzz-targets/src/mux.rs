@@ -38,7 +38,7 @@ fn decode(data: &[u8], cut: usize) -> (Vec<Frame>, bool) {
 /// A link with channels of its own that accepts every second request and echoes.
 fn talk(data: &[u8]) {
     let now = Instant::now();
-    let mut mux = Mux::new(true);
+    let mut mux = Mux::new(true, now);
     for name in ["sip", "msg:x", "git://x/y"] {
         assert!(mux.open(name).is_ok());
     }

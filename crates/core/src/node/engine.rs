@@ -157,6 +157,8 @@ impl Engine {
     pub(super) async fn stop(self) {
         // It may have stopped by itself.
         let _ = self.requests.send(Request::Stop).await;
+        // Its last handle is that of the thread.
+        drop(self.links);
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
@@ -222,6 +224,9 @@ impl Driver {
         if let Err(error) = self.account.close() {
             tracing::error!(%error, "the account ends without writing everything");
         }
+        // Everything is written: peers are told, which has an end.
+        drop(self.links);
+        while self.link_events.recv().await.is_some() {}
         failed
     }
 

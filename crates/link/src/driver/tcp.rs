@@ -146,6 +146,26 @@ impl Sockets {
         None
     }
 
+    /// Sends what was written and closes everything, as far as peers take it.
+    pub async fn finish(&mut self) {
+        for (_, listener) in self.listeners.drain() {
+            listener.abort();
+        }
+        // Without anybody who gives orders, connections end by themselves.
+        self.connections.clear();
+        loop {
+            tokio::select! {
+                task = self.tasks.join_next() => {
+                    if task.is_none() {
+                        return;
+                    }
+                }
+                // What still comes concerns nobody, but must not keep a task waiting.
+                _ = self.reports.recv() => {}
+            }
+        }
+    }
+
     fn process(&mut self, report: Report) -> Option<TcpEvent> {
         // Tasks that are over only wait for this.
         while self.tasks.try_join_next().is_some() {}
@@ -513,6 +533,42 @@ mod tests {
         assert_eq!(sockets.next().await, TcpEvent::Received { conn: a, bytes });
         assert_eq!(sockets.next().await, TcpEvent::Closed { conn: a });
         assert!(sockets.connections.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_the_end_arrives() {
+        let (mut here, mut there) = (
+            Sockets::new(Handle::current()),
+            Sockets::new(Handle::current()),
+        );
+        let listener = ListenerId(1);
+        there.handle(TcpCommand::Listen {
+            listener,
+            v6: false,
+        });
+        let TcpEvent::Listening { port, .. } = there.next().await else {
+            panic!("no port");
+        };
+        let (conn, to) = (ConnId(7), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        here.handle(TcpCommand::Connect { conn, to });
+        assert!(matches!(here.next().await, TcpEvent::Connected { .. }));
+        let much = Bytes::from(vec![1; 8 << 20]);
+        let bytes = much.clone();
+        here.handle(TcpCommand::Write { conn, bytes });
+        here.handle(TcpCommand::Close { conn });
+        let reads = async {
+            let mut received = 0;
+            loop {
+                match there.next().await {
+                    TcpEvent::Received { bytes, .. } => received += bytes.len(),
+                    TcpEvent::Closed { .. } => return received,
+                    _ => {}
+                }
+            }
+        };
+        let ((), received) = tokio::join!(here.finish(), reads);
+        assert_eq!(received, much.len());
+        assert!(here.tasks.is_empty() && here.connections.is_empty());
     }
 
     #[tokio::test]

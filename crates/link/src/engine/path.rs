@@ -197,7 +197,7 @@ impl Links {
         let early: Vec<_> = std::iter::from_fn(|| session.poll_plaintext()).collect();
         let closed = session.peer_has_closed();
         let post_quantum = session.is_post_quantum();
-        let mux = Mux::new(attempt.agent.is_controlling());
+        let mux = Mux::new(attempt.agent.is_controlling(), now.instant);
         attempt.deadline = None;
         attempt.agent.close_others();
         attempt.phase = Phase::Up(Box::new(Up {

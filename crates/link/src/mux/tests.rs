@@ -17,8 +17,8 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let mut pair = Self {
-            client: Mux::new(true),
-            server: Mux::new(false),
+            client: Mux::new(true, now()),
+            server: Mux::new(false, now()),
             now: now(),
         };
         pair.run();
@@ -175,7 +175,7 @@ proptest! {
         ],
         0..20,
     )) {
-        let mut mux = Mux::new(true);
+        let mut mux = Mux::new(true, now());
         for name in ["a", "b", "c"] {
             mux.open(name).unwrap();
         }
@@ -360,7 +360,7 @@ fn impossible_requests_are_declined() {
 
 #[test]
 fn requests_and_channels_are_limited() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     wire(&mut server);
     for number in 1..=64 {
         server.receive(now(), request("a", number).into()).unwrap();
@@ -375,7 +375,7 @@ fn requests_and_channels_are_limited() {
     server.receive(now(), request("a", 65).into()).unwrap();
     assert_eq!(events(&mut server).len(), 2);
 
-    let mut client = Mux::new(true);
+    let mut client = Mux::new(true, now());
     for _ in 0..MAX_CHANNELS {
         client.open("a").unwrap();
     }
@@ -388,7 +388,7 @@ fn requests_and_channels_are_limited() {
 
 #[test]
 fn a_flood_of_requests_ends_the_link() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     wire(&mut server);
     let flood = request("a", 0).repeat(MAX_CONTROL);
     server.receive(now(), flood.into()).unwrap();
@@ -398,7 +398,7 @@ fn a_flood_of_requests_ends_the_link() {
 
 #[test]
 fn what_comes_before_the_answer_waits_for_it() {
-    let mut client = Mux::new(true);
+    let mut client = Mux::new(true, now());
     let number = client.open("git://x/y").unwrap();
     client
         .receive(now(), message(number, b"early").into())
@@ -493,7 +493,7 @@ fn a_channel_that_is_not_read_is_closed_and_the_link_lives() {
     assert_eq!(wire(&mut pair.server), message(number, b""));
     assert_eq!(pair.server.unread, 0);
     // Tiny messages are counted as well.
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     server.receive(now(), request("a", 1).into()).unwrap();
     server.accept(1);
     server
@@ -506,7 +506,7 @@ fn a_channel_that_is_not_read_is_closed_and_the_link_lives() {
 
 #[test]
 fn a_link_that_is_not_read_loses_its_fullest_channel() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     for number in 1..=5 {
         server.receive(now(), request("a", number).into()).unwrap();
         server.accept(number);
@@ -554,18 +554,38 @@ fn beacons_find_out_who_is_gone() {
 }
 
 #[test]
+fn a_peer_that_never_says_a_word_is_gone() {
+    let begun = now();
+    let mut client = Mux::new(true, begun);
+    let deadline = begun + FIRST_WORDS_TIMEOUT;
+    assert_eq!(client.poll_timeout(), Some(deadline));
+    assert_eq!(client.handle_timeout(begun), Ok(()));
+    assert_eq!(client.handle_timeout(deadline), Err(MuxError::BeaconLost));
+
+    // Asked whether it lives, it has no longer than others.
+    client.probe(begun);
+    let deadline = begun + BEACON_TIMEOUT;
+    assert_eq!(client.poll_timeout(), Some(deadline));
+    client.probe(begun + Duration::from_secs(1));
+    assert_eq!(client.handle_timeout(deadline), Err(MuxError::BeaconLost));
+
+    // Any word will do, also from one that does not tell its version.
+    client.receive(begun, request("sip", 7).into()).unwrap();
+    assert_eq!(client.poll_timeout(), None);
+}
+
+#[test]
 fn beacons_go_only_to_peers_that_told_their_version() {
-    let mut client = Mux::new(true);
+    let mut client = Mux::new(true, now());
     wire(&mut client);
     client.probe(now());
     assert!(wire(&mut client).is_empty());
-    assert_eq!(client.poll_timeout(), None);
     client
         .receive(now(), hex("92cdffffc40481a17601").into())
         .unwrap();
     assert_eq!(wire(&mut client), hex("92cdffffc40481a170c3"));
     // One that does not know them gets none, but an answer.
-    let mut client = Mux::new(true);
+    let mut client = Mux::new(true, now());
     wire(&mut client);
     client
         .receive(now(), hex("92cdffffc40481a17600").into())
@@ -591,21 +611,21 @@ fn what_is_no_msgpack_or_too_long_ends_the_link() {
         "ddffffffff",
         "dfffffffff",
     ] {
-        let result = Mux::new(true).receive(now(), hex(bad).into());
+        let result = Mux::new(true, now()).receive(now(), hex(bad).into());
         assert_eq!(result, Err(MuxError::Malformed), "{bad}");
     }
     // Anything else that is no message may be as long as one.
     let mut text = hex("daffff");
     text.resize(MAX_MESSAGE + 3, b'x');
-    Mux::new(true).receive(now(), text.into()).unwrap();
+    Mux::new(true, now()).receive(now(), text.into()).unwrap();
     let endless = vec![0x91; MAX_MESSAGE + 20];
-    let result = Mux::new(true).receive(now(), endless.into());
+    let result = Mux::new(true, now()).receive(now(), endless.into());
     assert_eq!(result, Err(MuxError::Malformed));
 }
 
 #[test]
 fn numbers_wrap_around_the_special_and_the_used_ones() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     server.next_number = 0xfffe;
     assert_eq!(server.open("a"), Ok(0xfffe));
     assert_eq!(server.open("a"), Ok(1));
@@ -615,7 +635,7 @@ fn numbers_wrap_around_the_special_and_the_used_ones() {
 
 #[test]
 fn several_items_share_a_control_message_and_lax_ones_are_understood() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     wire(&mut server);
     let mut items = control::channel("a", 5, control::State::Request);
     items.extend(hex("c0")); // no item of ours

@@ -226,7 +226,7 @@ fn one_write_may_hold_a_full_window() {
 #[test]
 fn small_messages_share_a_record_and_the_budget_holds() {
     let (mut client, mut server) = pair();
-    let mut mux = Mux::new(true);
+    let mut mux = Mux::new(true, now().instant);
     let numbers: Vec<_> = (0..50).map(|_| mux.open("sip").unwrap()).collect();
     let sent = client.write_from(&mut mux, usize::MAX).unwrap();
     let one = records(&mut client);

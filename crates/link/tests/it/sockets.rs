@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use baraza_identity::testing;
-use baraza_link::{ChannelId, Command, Event, WRITE_WINDOW};
+use baraza_link::{ChannelId, Command, DownReason, Event, WRITE_WINDOW};
 use bytes::Bytes;
 
 use crate::local::{End, SmallDht};
@@ -111,7 +111,8 @@ async fn much_arrives_whole_at_a_reader_that_takes_its_time() {
     })
     .await;
     wait_for(&mut bob, |event| {
-        matches!(event, Event::LinkDown { .. }).then_some(())
+        let closed = DownReason::Peer;
+        matches!(event, Event::LinkDown { reason, .. } if reason == closed).then_some(())
     })
     .await;
 }

@@ -29,7 +29,7 @@ const DHT_NODES: usize = 6;
 /// How long faults go on.
 const FAULTS: std::ops::Range<u64> = 180..600;
 /// How long everything may take to come right afterwards.
-const SETTLE: Duration = Duration::from_secs(30 * 60);
+const SETTLE: Duration = Duration::from_secs(5 * 60);
 /// How often a user looks.
 const LOOK: Duration = Duration::from_millis(250);
 

@@ -106,7 +106,7 @@ fn what_real_peers_sent_is_written_byte_for_byte() {
 /// the newer ones do (section 11.2).
 #[test]
 fn probes_are_answered() {
-    let mut server = Mux::new(false);
+    let mut server = Mux::new(false, now());
     wire(&mut server);
     let mut answers = Vec::new();
     for line in vector("connection-mux-probe-messages.txt").lines() {
