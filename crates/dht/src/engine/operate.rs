@@ -57,40 +57,41 @@ impl Dht {
         self.clients.remove(&client);
     }
 
-    fn start_get(&mut self, client: ClientId, name: OpId, key: InfoHash, mut query: Query) {
-        query.select = FieldSet::default();
-        let kind = OpKind::Get {
-            query: query.clone(),
+    fn start_get(&mut self, client: ClientId, name: OpId, key: InfoHash, query: Query) {
+        let kind = |query| OpKind::Get {
+            query,
             seen: Vec::new(),
         };
-        let Some(op) = self.start(client, name, key, kind) else {
-            return;
-        };
-        let local: Vec<Value> = self
-            .storage
-            .matching(&key, &query)
-            .take(MAX_VALUES)
-            .collect();
-        self.report_found(op, local);
-        self.join_searches(op, &key, Search::add_get);
+        if let Some((op, local)) = self.start_reading(client, name, key, query, kind) {
+            self.report_found(op, local);
+            self.join_searches(op, &key, Search::add_get);
+        }
     }
 
-    fn start_listen(&mut self, client: ClientId, name: OpId, key: InfoHash, mut query: Query) {
-        query.select = FieldSet::default();
-        let kind = OpKind::Listen {
-            query: query.clone(),
+    fn start_listen(&mut self, client: ClientId, name: OpId, key: InfoHash, query: Query) {
+        let kind = |query| OpKind::Listen {
+            query,
             heard: Heard::default(),
         };
-        let Some(op) = self.start(client, name, key, kind) else {
-            return;
-        };
-        let local: Vec<Value> = self
-            .storage
-            .matching(&key, &query)
-            .take(MAX_VALUES)
-            .collect();
-        self.hear(op, Holder::Local, local);
-        self.join_searches(op, &key, Search::add_listen);
+        if let Some((op, local)) = self.start_reading(client, name, key, query, kind) {
+            self.hear(op, Holder::Local, local);
+            self.join_searches(op, &key, Search::add_listen);
+        }
+    }
+
+    /// Starts an operation for whole values, and gives those that are stored here.
+    fn start_reading(
+        &mut self,
+        client: ClientId,
+        name: OpId,
+        key: InfoHash,
+        mut query: Query,
+        kind: impl FnOnce(Query) -> OpKind,
+    ) -> Option<(OpRef, Vec<Value>)> {
+        query.select = FieldSet::default();
+        let op = self.start(client, name, key, kind(query.clone()))?;
+        let matching = self.storage.matching(&key, &query);
+        Some((op, matching.take(MAX_VALUES).collect()))
     }
 
     fn start_put(
