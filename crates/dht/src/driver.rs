@@ -134,7 +134,7 @@ pub fn start(mut config: DriverConfig) -> Result<DhtHandle, DriverError> {
     let (status, status_watch) = watch::channel(dht.status());
     let handle = DhtHandle::new(commands, status_watch.clone(), bound, dht.id());
     let task = task::Task::new(dht, sockets, command_queue, status, &handle, &config);
-    tokio::spawn(task.run());
+    tokio::spawn(Box::new(task).run());
     if !config.bootstrap.is_empty() {
         let sender = handle.commands();
         tokio::spawn(bootstrap::run(

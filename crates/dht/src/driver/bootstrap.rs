@@ -31,7 +31,7 @@ pub(super) async fn run(
                     let Some(commands) = commands.upgrade() else {
                         return;
                     };
-                    let command = Command::Bootstrap { addr };
+                    let command = Box::new(Command::Bootstrap { addr });
                     let message = Message::Command(ClientId(0), command);
                     if commands.send(message).await.is_err() {
                         return;

@@ -18,7 +18,8 @@ pub struct Closed;
 
 /// To the task of the node.
 pub(super) enum Message {
-    Command(ClientId, Command),
+    /// Boxed, because the queue of every node keeps room for dozens of messages.
+    Command(ClientId, Box<Command>),
     /// A new client, and where its events go.
     Join(ClientId, mpsc::Sender<Event>),
     /// Look at the machine.
@@ -168,8 +169,11 @@ impl DhtHandle {
     /// If the node was shut down.
     pub async fn connectivity_changed(&self) -> Result<(), Closed> {
         self.changed.notify_one();
-        self.send(Message::Command(ClientId(0), Command::ConnectivityChanged))
-            .await
+        self.send(Message::Command(
+            ClientId(0),
+            Box::new(Command::ConnectivityChanged),
+        ))
+        .await
     }
 
     /// Saves the state file and ends the node. Clients' queues are closed.
@@ -226,7 +230,7 @@ impl ClientHandle {
             self.changed.notify_one();
         }
         self.commands
-            .send(Message::Command(self.member.id, command))
+            .send(Message::Command(self.member.id, Box::new(command)))
             .await
             .map_err(|_| Closed)
     }
@@ -240,7 +244,7 @@ impl ClientHandle {
             self.changed.notify_one();
         }
         self.commands
-            .blocking_send(Message::Command(self.member.id, command))
+            .blocking_send(Message::Command(self.member.id, Box::new(command)))
             .map_err(|_| Closed)
     }
 }

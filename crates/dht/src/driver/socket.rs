@@ -17,8 +17,9 @@ const RECEIVE_BUFFER: usize = 1024 * 1024;
 const PORT_TRIES: usize = 32;
 
 thread_local! {
-    /// One buffer for all nodes of a thread.
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice());
+    /// One buffer for all nodes of a thread. It is never filled with zeros: most datagrams are
+    /// short, and the pages that no datagram reaches take no memory.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(MAX_DATAGRAM));
 }
 
 /// Up to one socket for each family.
@@ -109,8 +110,9 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// Receives a datagram if there is one, and hands it on.
 pub(super) fn receive(socket: &UdpSocket, take: impl FnOnce(SocketAddr, &[u8])) -> io::Result<()> {
     BUFFER.with_borrow_mut(|buffer| {
-        let (len, from) = socket.try_recv_from(buffer)?;
-        take(from, buffer.get(..len).unwrap_or_default());
+        buffer.clear();
+        let (_, from) = socket.try_recv_buf_from(buffer)?;
+        take(from, buffer);
         Ok(())
     })
 }

@@ -71,7 +71,8 @@ impl Task {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Boxed: a future keeps its arguments twice, as they came and as they are used.
+    pub(super) async fn run(mut self: Box<Self>) {
         let sleep = tokio::time::sleep(Duration::ZERO);
         let mut sleep = Box::pin(sleep);
         let left = self.left.clone();
@@ -184,7 +185,7 @@ impl Task {
     fn on_message(&mut self, message: Message) {
         match message {
             Message::Command(client, command) => {
-                self.dht.handle_command(now(), client, command);
+                self.dht.handle_command(now(), client, *command);
                 self.drain();
             }
             Message::Join(id, events) => {
