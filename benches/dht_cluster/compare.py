@@ -61,6 +61,19 @@ def measure(command: list[str], nodes: int, seconds: float) -> dict | None:
         return None
 
 
+def print_further(idle: dict[str, dict[int, float]]) -> None:
+    """What one node more takes, without what a process takes once: between the smallest and
+    the largest cluster."""
+    each = {}
+    for name, memory in idle.items():
+        few, many = min(memory, default=0), max(memory, default=0)
+        if few < many:
+            each[name] = (memory[many] * many - memory[few] * few) / (many - few)
+            print(f"{name}: {each[name]:.1f} KiB for each node after the first {few}")
+    if each.keys() == {"OpenDHT", "Baraza"}:
+        print(f"ratio {each['Baraza'] / each['OpenDHT']:.2f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--ours", help="Baraza's cluster program (NODES SECONDS)")
@@ -73,6 +86,7 @@ def main() -> int:
         words = shlex.split(options.ours)
         programs["Baraza"] = [os.path.abspath(words[0]), *words[1:]]
     failed = missed = 0
+    idle: dict[str, dict[int, float]] = {name: {} for name in programs}
     for nodes in map(int, options.nodes.split(",")):
         results: dict[str, list[dict]] = {name: [] for name in programs}
         for _ in range(options.runs):
@@ -96,7 +110,11 @@ def main() -> int:
                     missed += verdict != "yes"
             shown = ["" if m is None else f"{m:.0f}" if m >= 100 else f"{m:.2f}" for m in medians]
             print(f"| {what} | {unit} | {shown[0]} | {shown[1]} | {ratio} | {aim} | {verdict} |")
+        for name, runs in results.items():
+            if runs:
+                idle[name][nodes] = statistics.median(r["idle_kib_per_node"] for r in runs)
         print(flush=True)
+    print_further(idle)
     if missed:
         print(f"{missed} aims missed")
     return 1 if failed else 0
