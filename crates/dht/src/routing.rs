@@ -17,6 +17,8 @@ pub(crate) struct Bucket {
     pub(crate) first: InfoHash,
     /// When a node of it last replied.
     pub(crate) replied: Ms,
+    /// When we last looked for nodes of it.
+    pub(crate) sought: Ms,
     /// Newest first.
     pub(crate) nodes: Vec<NodeRef>,
     /// Takes the place of a node that goes.
@@ -50,6 +52,7 @@ impl Table {
             buckets: vec![Bucket {
                 first: InfoHash::default(),
                 replied: Ms::LONG_AGO,
+                sought: Ms::LONG_AGO,
                 nodes: Vec::new(),
                 candidate: None,
             }],
@@ -117,6 +120,28 @@ impl Table {
             *byte = (*byte & !mask) | (fixed & mask);
         }
         InfoHash::new(id)
+    }
+
+    /// Buckets other than our own with too few nodes known to answer, for whose nodes we did
+    /// not look since then.
+    pub(crate) fn thin(&self, since: Ms, nodes: &Nodes, now: Ms) -> Vec<usize> {
+        let own = self.own_index();
+        let good = |at: &&NodeRef| nodes.get(**at).is_some_and(|node| node.is_good(now));
+        let thin = |bucket: &Bucket| {
+            bucket.sought < since && bucket.nodes.iter().filter(good).count() < BUCKET_SIZE
+        };
+        let buckets = self.buckets.iter().enumerate();
+        buckets
+            .filter(|(index, bucket)| *index != own && thin(bucket))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Takes note that we look for nodes of a bucket.
+    pub(crate) fn seek(&mut self, index: usize, now: Ms) {
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            bucket.sought = now;
+        }
     }
 
     /// Takes note that a node of the bucket replied.
@@ -207,12 +232,14 @@ impl Table {
             .drain(..)
             .partition(|at| nodes.get(*at).is_some_and(|node| node.id >= first));
         bucket.nodes = lower;
+        bucket.sought = Ms::LONG_AGO;
         let replied = bucket.replied;
         self.buckets.insert(
             index.saturating_add(1),
             Bucket {
                 first,
                 replied,
+                sought: Ms::LONG_AGO,
                 nodes: upper,
                 candidate: None,
             },
@@ -326,6 +353,26 @@ mod tests {
         assert_eq!(table.offer(at, &mut nodes, now), Offered::Added);
         assert_eq!(table.offer(at, &mut nodes, now), Offered::Known);
         assert!(!nodes.get(old).unwrap().in_bucket);
+    }
+
+    #[test]
+    fn a_bucket_with_few_good_nodes_is_thin_until_it_was_sought() {
+        let (mut table, mut nodes, now, _) = filled(500);
+        let (own, far) = (
+            table.own_index(),
+            if table.own_index() == 0 { 1 } else { 0 },
+        );
+        assert!(!table.thin(now, &nodes, now).contains(&far));
+        for index in [own, far] {
+            let at = table.buckets()[index].nodes[0];
+            nodes.get_mut(at).unwrap().expired = true;
+        }
+        let thin = table.thin(now, &nodes, now);
+        assert!(thin.contains(&far) && !thin.contains(&own), "{thin:?}");
+        table.seek(far, now);
+        assert!(!table.thin(now, &nodes, now).contains(&far));
+        let later = now.plus(Duration::from_secs(1));
+        assert!(table.thin(later, &nodes, later).contains(&far));
     }
 
     #[test]

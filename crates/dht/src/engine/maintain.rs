@@ -10,7 +10,7 @@ use super::{Dht, MAX_REQUESTS, Timer, whole};
 use crate::api::Status;
 use crate::clock::Ms;
 use crate::message::{Want, canonical, is_martian};
-use crate::node::{Family, NodeRef};
+use crate::node::{Family, NodeRef, PerFamily};
 use crate::request::Purpose;
 use crate::routing::BUCKET_SIZE;
 use crate::search::SearchRef;
@@ -25,6 +25,8 @@ const MAX_BOOTSTRAP_PAUSE: Duration = Duration::from_secs(5 * 60);
 const BUCKET_LIFE: Duration = Duration::from_secs(10 * 60);
 /// Our own bucket grew so lately that our neighbours may not all be known.
 const GROWING: Duration = Duration::from_secs(150);
+/// Buckets for whose nodes we look at a time after we joined.
+const MAX_SOUGHT: usize = 8;
 /// Lost searches count as a change of the network no more often than this.
 const DOUBT_PERIOD: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,8 @@ pub(super) struct Bootstrap {
     due: Option<Ms>,
     doubted: Ms,
     explored: Ms,
+    /// When each family last became connected.
+    joined: PerFamily<Ms>,
 }
 
 impl Dht {
@@ -95,6 +99,7 @@ impl Dht {
                     continue;
                 }
             }
+            busy |= self.seek_thin_buckets(family);
             busy |= self.refresh_buckets(family)
                 || (self.tables.of(family).grown.within(GROWING, now)
                     && self.ask_neighbours(family));
@@ -111,11 +116,37 @@ impl Dht {
     fn explore(&mut self, family: Family) {
         self.bootstrap.explored = self.now;
         let id = self.envelope.id;
-        let at: SearchRef = self.search_for(&id, family);
+        self.look_up(&id, family);
+    }
+
+    /// Searches the neighbourhood of an id, to learn of its nodes.
+    fn look_up(&mut self, id: &InfoHash, family: Family) {
+        let at: SearchRef = self.search_for(id, family);
         if let Some(search) = self.searches.get_mut(at) {
             search.explore = true;
         }
         self.run_search(at);
+    }
+
+    /// Who joined knows its neighbours, but of the rest only who was on the way to them: it
+    /// looks for nodes everywhere else too, once. To ask one node, as [`Self::refresh_buckets`]
+    /// does, is not enough: in a young network our neighbours may know no more than we do, and
+    /// all of us would take each other for the nearest to any key.
+    fn seek_thin_buckets(&mut self, family: Family) -> bool {
+        let now = self.now;
+        if *self.status.of(family) != Status::Connected {
+            return false;
+        }
+        let joined = *self.bootstrap.joined.of(family);
+        let mut thin = self.tables.of(family).thin(joined, &self.nodes, now);
+        thin.truncate(MAX_SOUGHT);
+        for index in &thin {
+            let table = self.tables.of_mut(family);
+            table.seek(*index, now);
+            let target = table.random_id(*index, &mut self.rng);
+            self.look_up(&target, family);
+        }
+        !thin.is_empty()
     }
 
     /// Asks a node of each bucket from which nothing was heard; `true` if any was asked.
@@ -309,7 +340,7 @@ impl Dht {
     /// The status of a family changed.
     pub(super) fn on_status(&mut self, family: Family, connected: bool) {
         if connected {
-            self.bootstrap.explored = self.now;
+            *self.bootstrap.joined.of_mut(family) = self.now;
             self.explore(family);
             return;
         }

@@ -19,6 +19,10 @@ use crate::routing::Offered;
 /// How long an address that answers nonsense is not listened to.
 const BLACKLIST_LIFE: Duration = Duration::from_secs(30 * 60);
 
+/// A new node that sent us something is not pinged while more requests than this are under
+/// way.
+const MAX_GREETINGS: usize = 32;
+
 /// How we heard of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Confirmed {
@@ -218,14 +222,19 @@ impl Dht {
         if !was_good {
             self.status_changes();
         }
+        let mut entered = false;
         if new || revived || how == Confirmed::Replied {
-            self.offer_to_table(at, how);
+            entered = self.offer_to_table(at, how);
         }
         if new || revived {
             self.offer_to_searches(at, family);
         }
-        // Whoever is first to find us is our way into the network.
-        if new && how == Confirmed::Heard && *self.status.of(family) != Status::Connected {
+        // Whoever is first to find us is our way into the network. Later, others learn of a
+        // new node from us only once it answered us; a ping is made of whatever anybody sends,
+        // so there are few of them.
+        let room = self.requests.len() < MAX_GREETINGS;
+        let connected = *self.status.of(family) == Status::Connected;
+        if new && how == Confirmed::Heard && (!connected || entered && room) {
             self.ping(at);
         }
         Some(at)
@@ -272,10 +281,11 @@ impl Dht {
         named
     }
 
-    fn offer_to_table(&mut self, at: NodeRef, how: Confirmed) {
+    /// Offers a node to the table; `true` if it is in it, newly.
+    fn offer_to_table(&mut self, at: NodeRef, how: Confirmed) -> bool {
         let now = self.now;
         let Some(node) = self.nodes.get(at) else {
-            return;
+            return false;
         };
         let family = node.family();
         let info = NodeInfo {
@@ -284,8 +294,11 @@ impl Dht {
         };
         let table = self.tables.of_mut(family);
         match table.offer(at, &mut self.nodes, now) {
-            Offered::Added => self.table_changed(),
-            Offered::Known => {}
+            Offered::Added => {
+                self.table_changed();
+                true
+            }
+            Offered::Known => false,
             Offered::Full(doubtful) => {
                 table.remember(info, how != Confirmed::No);
                 if let Some(doubtful) = doubtful
@@ -293,6 +306,7 @@ impl Dht {
                 {
                     self.ping(doubtful);
                 }
+                false
             }
         }
     }

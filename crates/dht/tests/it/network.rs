@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use baraza_dht::{
-    Command, Config, Event, Filter, Limits, OpError, OpId, Query, Status, Value, infohash,
-    value_type,
+    Command, Config, Event, Family, Filter, Limits, OpError, OpId, Output, Query, Status, Value,
+    infohash, value_type,
 };
 
 use crate::net::Net;
@@ -288,6 +288,63 @@ fn an_idle_network_is_quiet() {
         each_minute < 6.0,
         "{each_minute} packets a minute from a node"
     );
+}
+
+#[test]
+fn who_joins_looks_everywhere_and_is_soon_named_to_others() {
+    let mut net = Net::with_nodes(14, 60);
+    net.connect();
+    net.run(MINUTE);
+    let late = net.add(Config::default());
+    net.bootstrap(late, 0);
+    net.run(Duration::from_secs(30));
+    let id = net.hosts[late].dht.id();
+    let buckets = net.hosts[late].dht.routing_table(Family::V4);
+    assert!(buckets.len() > 1, "{}", buckets.len());
+    for (n, bucket) in buckets.iter().enumerate() {
+        let next = buckets.get(n + 1).map(|next| next.first);
+        let holds = |id| bucket.first <= id && next.is_none_or(|next| id < next);
+        if holds(id) {
+            continue;
+        }
+        let there = net.hosts.iter().filter(|host| holds(host.dht.id())).count();
+        let good = bucket.nodes.iter().filter(|node| node.good).count();
+        assert!(good >= there.min(4), "{good} of {there} in bucket {n}");
+    }
+    // Only nodes that answered are named to others.
+    let named = net.hosts.iter().filter(|host| {
+        let buckets = host.dht.routing_table(Family::V4);
+        let mut nodes = buckets.iter().flat_map(|bucket| &bucket.nodes);
+        nodes.any(|node| node.id == id && node.good)
+    });
+    let named = named.count();
+    assert!(named >= 8, "{named}");
+}
+
+#[test]
+fn strangers_are_pinged_but_few_at_a_time() {
+    let mut net = Net::with_nodes(15, 2);
+    net.connect();
+    net.run(MINUTE);
+    let now = net.now();
+    let dht = &mut net.hosts[0].dht;
+    let mut pinged = Vec::new();
+    for n in 0..=u8::MAX {
+        let mut ping = b"\x85\xa1a\x81\xa2id\xc4\x14".to_vec();
+        ping.extend(infohash([n]).as_bytes());
+        ping.extend(b"\xa1q\xa4ping\xa1t\x01\xa1y\xa1q\xa1v\xa1x");
+        dht.handle_datagram(now, ([192, 0, 2, n], 4000).into(), &ping);
+        let mut count = 0;
+        while let Some(output) = dht.poll_output() {
+            let request = b"\xa1q\xa4ping";
+            count += usize::from(matches!(output, Output::Transmit { bytes, .. }
+                if bytes.windows(request.len()).any(|part| part == request)));
+        }
+        pinged.push(count);
+    }
+    assert_eq!(pinged[0], 1);
+    let pinged: usize = pinged.iter().sum();
+    assert!(pinged <= 40, "{pinged}");
 }
 
 #[test]
