@@ -262,21 +262,36 @@ impl Cluster {
     /// The hosts nearest to a key that run, nearest first, and whether each stores anything
     /// there: why a get may have failed.
     pub fn holders(&self, key: &InfoHash, count: usize) -> String {
+        let mut text = String::new();
+        for (host, stored) in self.nearest(key, count) {
+            let group = self.world.net().node(host).group();
+            let mark = if stored { "+" } else { "-" };
+            text.push_str(&format!("{mark}{}/{group} ", host.0));
+        }
+        text
+    }
+
+    /// How many of the hosts nearest to a key that run store anything there.
+    pub fn stored_at_nearest(&self, key: &InfoHash, count: usize) -> usize {
+        let nearest = self.nearest(key, count);
+        nearest.iter().filter(|(_, stored)| *stored).count()
+    }
+
+    fn nearest(&self, key: &InfoHash, count: usize) -> Vec<(HostId, bool)> {
         let mut near: Vec<_> = self
             .world
             .running()
             .map(|(host, program)| (program.dht().id().distance(key), host, program.dht()))
             .collect();
         near.sort_by_key(|(distance, host, _)| (*distance, *host));
-        let mut text = String::new();
-        for (_, host, dht) in near.into_iter().take(count) {
+        let stores = |dht: &Dht| {
             let keys = dht.key_list();
-            let stored = keys.iter().any(|(at, info)| at == key && info.values > 0);
-            let group = self.world.net().node(host).group();
-            let mark = if stored { "+" } else { "-" };
-            text.push_str(&format!("{mark}{}/{group} ", host.0));
-        }
-        text
+            keys.iter().any(|(at, info)| at == key && info.values > 0)
+        };
+        near.into_iter()
+            .take(count)
+            .map(|(_, host, dht)| (host, stores(dht)))
+            .collect()
     }
 
     /// One of these hosts that runs.

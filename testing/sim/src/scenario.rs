@@ -6,6 +6,7 @@ mod listen;
 mod loss;
 mod partition;
 mod two_users;
+mod young;
 
 use std::time::Duration;
 
@@ -73,6 +74,12 @@ pub const ALL: &[Scenario] = &[
         about: "a DHT grows from one node, loses it, and a late node waits for it",
         seeds: (3, 1),
         run: bootstrap::run,
+    },
+    Scenario {
+        name: "young",
+        about: "300 nodes join within half a minute and use the DHT at once",
+        seeds: (3, 2),
+        run: young::run,
     },
 ];
 

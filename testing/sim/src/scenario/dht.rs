@@ -217,9 +217,12 @@ impl Run {
             .filter(|n| {
                 let stored = &self.stored[*n];
                 let age = now - stored.at;
+                // A put whose node died before it was done is no promise.
+                let done = self.cluster.outcome(stored.op).is_some_and(Outcome::is_ok);
                 let alive = self.cluster.runs(stored.op.host)
                     && self.since.get(&stored.op.host) <= Some(&stored.at);
                 age > Duration::from_secs(15)
+                    && done
                     && match stored.permanent {
                         true => alive,
                         false => age < Duration::from_secs(540),
