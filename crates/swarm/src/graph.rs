@@ -1,5 +1,8 @@
 //! Ancestors: merge bases, and who is whose.
 
+#[cfg(test)]
+pub(crate) mod random;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -232,41 +235,15 @@ impl<'a> Graph<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::random::{Made, histories, id};
     use super::*;
     use proptest::prelude::*;
 
-    fn id(number: usize) -> CommitId {
-        let mut bytes = [0; 20];
-        bytes[..8].copy_from_slice(
-            &(number as u64)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .to_be_bytes(),
-        );
-        bytes[8..16].copy_from_slice(&(number as u64).to_be_bytes());
-        CommitId::new(bytes)
-    }
-
-    /// Each commit's parents are among those before it; times are as they come.
-    fn histories() -> impl Strategy<Value = (Vec<Vec<usize>>, Vec<u64>)> {
-        let commit = (any::<u16>(), any::<u16>(), any::<bool>(), 0..20_u64);
-        proptest::collection::vec(commit, 1..40).prop_map(|commits| {
-            let parents = commits.iter().enumerate().map(|(n, (a, b, two, _))| {
-                let pick = |x: u16| n - 1 - usize::from(x) % n.min(6);
-                match (n, two) {
-                    (0, _) => vec![],
-                    (_, true) if pick(*a) != pick(*b) => vec![pick(*a), pick(*b)],
-                    _ => vec![pick(*a)],
-                }
-            });
-            (parents.collect(), commits.iter().map(|c| c.3).collect())
-        })
-    }
-
-    fn ancestors(parents: &[Vec<usize>], of: usize) -> std::collections::BTreeSet<usize> {
+    fn ancestors(history: &[Made], of: usize) -> std::collections::BTreeSet<usize> {
         let mut all = std::collections::BTreeSet::from([of]);
         for n in (0..=of).rev() {
             if all.contains(&n) {
-                all.extend(&parents[n]);
+                all.extend(&history[n].parents);
             }
         }
         all
@@ -276,31 +253,26 @@ mod tests {
         /// Against the definition, with times that lie, whether known or being validated.
         #[test]
         fn bases_are_the_best_common_ancestors(
-            (parents, times) in histories(), split: u8, a: u16, b: u16
+            history in histories(), split: u8, a: u16, b: u16
         ) {
             let cache = FactsCache::default();
             let never = gix::objs::find::Never;
             let mut graph = Graph::new(&never, &cache);
-            let split = usize::from(split) % (parents.len() + 1);
-            for (n, (parents, time)) in parents.iter().zip(&times).enumerate() {
-                let facts = Arc::new(Facts {
-                    tree: crate::tree::EMPTY,
-                    parents: parents.iter().map(|n| id(*n)).collect(),
-                    time: *time,
-                    device: DeviceId::new([0; 32]),
-                });
+            let split = usize::from(split) % (history.len() + 1);
+            for (n, made) in history.iter().enumerate() {
+                let facts = made.facts();
                 if n < split {
                     cache.insert(id(n), &facts);
                 } else {
                     graph.placed.insert(id(n), Placed { facts, index: n + 1, barrier: 0 });
                 }
             }
-            let (a, b) = (usize::from(a) % parents.len(), usize::from(b) % parents.len());
+            let (a, b) = (usize::from(a) % history.len(), usize::from(b) % history.len());
             let common: std::collections::BTreeSet<usize> =
-                &ancestors(&parents, a) & &ancestors(&parents, b);
+                &ancestors(&history, a) & &ancestors(&history, b);
             let best: std::collections::BTreeSet<CommitId> = common
                 .iter()
-                .filter(|n| !common.iter().any(|m| m != *n && ancestors(&parents, *m).contains(n)))
+                .filter(|n| !common.iter().any(|m| m != *n && ancestors(&history, *m).contains(n)))
                 .map(|n| id(*n))
                 .collect();
             let found: std::collections::BTreeSet<CommitId> =
@@ -308,7 +280,7 @@ mod tests {
             prop_assert_eq!(found, best);
             prop_assert_eq!(
                 graph.is_ancestor(&id(a), &id(b)).unwrap(),
-                ancestors(&parents, b).contains(&a)
+                ancestors(&history, b).contains(&a)
             );
         }
     }

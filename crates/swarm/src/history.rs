@@ -218,48 +218,22 @@ fn piece(
 
 #[cfg(test)]
 mod tests {
-    use baraza_wire::DeviceId;
     use proptest::prelude::*;
 
     use super::*;
-
-    fn id(number: usize) -> CommitId {
-        let mut bytes = [0; 20];
-        bytes[..8].copy_from_slice(
-            &(number as u64)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .to_be_bytes(),
-        );
-        bytes[8..16].copy_from_slice(&(number as u64).to_be_bytes());
-        CommitId::new(bytes)
-    }
+    use crate::graph::random::{histories, id};
 
     type History = HashMap<CommitId, Arc<Facts>>;
 
-    /// Each commit's parents are among those before it; times may lie.
-    fn histories() -> impl Strategy<Value = (History, usize)> {
-        let commit = (any::<u16>(), any::<u16>(), 0..3_u8, 0..30_u64);
-        proptest::collection::vec(commit, 1..60).prop_map(|commits| {
-            let mut history = History::new();
-            let mut tips = vec![0];
-            for (n, (a, b, kind, time)) in commits.iter().enumerate() {
-                let pick = |x: &u16| n - 1 - usize::from(*x) % n.min(4);
-                let parents = match (n, kind) {
-                    (0, _) => vec![],
-                    (_, 0) if pick(a) != pick(b) => vec![id(pick(a)), id(pick(b))],
-                    (_, 1) => vec![id(n - 1)],
-                    _ => vec![id(pick(a))],
-                };
-                let facts = Facts {
-                    tree: crate::tree::EMPTY,
-                    parents,
-                    time: *time + n as u64,
-                    device: DeviceId::new([0; 32]),
-                };
-                history.insert(id(n), Arc::new(facts));
-                tips = vec![n];
+    /// A history whose times may lie, and the number of its last commit.
+    fn lying() -> impl Strategy<Value = (History, usize)> {
+        histories().prop_map(|mut made| {
+            for (n, commit) in made.iter_mut().enumerate() {
+                commit.time += n as u64;
             }
-            (history, tips[0])
+            let commits = made.iter().enumerate();
+            let history = commits.map(|(n, commit)| (id(n), commit.facts())).collect();
+            (history, made.len() - 1)
         })
     }
 
@@ -293,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_line_in_pages_is_the_whole_line((history, last) in histories(), size in 1..7_usize) {
+        fn the_line_in_pages_is_the_whole_line((history, last) in lying(), size in 1..7_usize) {
             let lookup = |id: &CommitId| Ok(Arc::clone(&history[id]));
             let head = id(last);
             let mut order = Order::default();
@@ -314,7 +288,7 @@ mod tests {
         /// A head that moves on, as it does when commits and merges come in.
         #[test]
         fn a_line_that_grows_is_the_line_made_at_once(
-            (history, last) in histories(), steps in proptest::collection::vec(any::<u16>(), 1..6)
+            (history, last) in lying(), steps in proptest::collection::vec(any::<u16>(), 1..6)
         ) {
             let lookup = |id: &CommitId| Ok(Arc::clone(&history[id]));
             let mut order = Order::default();
