@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 use baraza_wire::{CommitId, ConversationId, DeviceId};
 use gix::objs::Find;
 
-use crate::journal::Object;
 use crate::pack::{PackError, PackLimits, Spool};
-use crate::promote::{Database, promote, promote_many, sync_directory, write_loose};
+use crate::promote::{Database, promote, sync_directory};
 use crate::upload_pack::object_id;
 
 /// Something fetched.
@@ -69,34 +68,25 @@ pub fn ingest<R>(
     limits: &PackLimits,
     check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R>,
 ) -> Result<Vec<CommitId>, IngestError<R>> {
-    let from = fetched.from;
-    let head = fetched.head;
-    let (commits, few) = ingest_many(git_directory, known, fetched, limits, check)?;
-    let objects = few
-        .iter()
-        .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
-    write_loose(git_directory, objects, true)?;
+    let Fetched { pack, head, from } = fetched;
+    let mut commits = Vec::new();
+    if !known.exists(&object_id(&head)) {
+        let check = checked_against(known, check);
+        commits = promote(git_directory, known, pack, head, limits, check)?;
+    }
     write_reference(git_directory, &remote_name(&from), &head)?;
     Ok(commits)
 }
 
-/// As [`ingest`], but no reference moves, and few new objects are not written but returned
-/// in the order in which they must be.
-pub(crate) fn ingest_many<R>(
-    git_directory: &Path,
-    known: &dyn Database,
-    fetched: Fetched,
-    limits: &PackLimits,
-    check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R>,
-) -> Result<(Vec<CommitId>, Vec<Object>), IngestError<R>> {
-    let Fetched { pack, head, .. } = fetched;
-    if known.exists(&object_id(&head)) {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    promote_many(git_directory, known, pack, head, limits, |objects| {
+/// The rules `check` for what comes on top of `known`.
+pub(crate) fn checked_against<'k, R>(
+    known: &'k dyn Database,
+    check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R> + 'k,
+) -> impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, IngestError<R>> + 'k {
+    move |objects| {
         let is_known = |id: &CommitId| known.exists(&object_id(id));
         check(objects, &is_known).map_err(IngestError::Refused)
-    })
+    }
 }
 
 /// Makes the repository `directory/.git` out of a first fetch, if all of its history
@@ -115,10 +105,24 @@ pub fn clone_into<R>(
     if directory.exists() {
         return Err(IngestError::Exists(directory.to_owned()));
     }
+    let (building, commits) = build_clone(directory, conversation, fetched, limits, check)?;
+    building.finish(directory)?;
+    Ok(commits)
+}
+
+/// As [`clone_into`], but the repository is not where it belongs yet.
+pub(crate) fn build_clone<R>(
+    directory: &Path,
+    conversation: ConversationId,
+    fetched: Fetched,
+    limits: &PackLimits,
+    check: impl FnOnce(&dyn Find, &dyn Fn(&CommitId) -> bool) -> Result<Vec<CommitId>, R>,
+) -> Result<(Building, Vec<CommitId>), IngestError<R>> {
     let building = Building::new(directory)?;
     let path = &building.git_directory();
     create_layout(path)?;
-    let empty = gix::odb::at(path.join("objects"), gix::hash::Kind::Sha1)?;
+    let mut empty = gix::odb::at(path.join("objects"), gix::hash::Kind::Sha1)?;
+    empty.refresh_never();
     let Fetched { pack, head, from } = fetched;
     let root = CommitId::from(conversation);
     let commits = promote(path, &empty, pack, head, limits, |objects| {
@@ -132,8 +136,7 @@ pub fn clone_into<R>(
     })?;
     write_reference(path, &remote_name(&from), &head)?;
     write_reference(path, "refs/heads/main", &head)?;
-    building.finish(directory)?;
-    Ok(commits)
+    Ok((building, commits))
 }
 
 /// A repository that is not there yet; removed again when dropped.

@@ -47,5 +47,9 @@ pub use members::{Member, Role};
 pub use message::{Fields, MemberAction, Message, Mode};
 pub use profile::Profile;
 pub use refusal::{Refused, Rule};
-pub use repository::{Author, CommitInfo, Entry, MergeOutcome, Repository, RepositoryError};
+pub use repository::{
+    Author, Cloned, Cloning, CommitInfo, Entry, Intake, Listing, MergeOutcome, Received,
+    Repository, RepositoryError,
+};
+pub use validate::Stop;
 pub use verify::verify;

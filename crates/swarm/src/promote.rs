@@ -52,24 +52,38 @@ pub fn promote<E: From<PackError>>(
     limits: &PackLimits,
     validate: impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, E>,
 ) -> Result<Vec<CommitId>, E> {
-    let (commits, few) = promote_many(git_directory, known, spool, head, limits, validate)?;
-    let objects = few
-        .iter()
-        .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
-    write_loose(git_directory, objects, true).map_err(PackError::Io)?;
+    let (commits, accepted) = accept(git_directory, known, spool, head, limits, validate)?;
+    let moved = match accepted {
+        Accepted::Few(objects) => {
+            let objects = objects
+                .iter()
+                .map(|(id, kind, data)| (*id, *kind, data.as_slice()));
+            write_loose(git_directory, objects, true)
+        }
+        Accepted::Pack(quarantine) => quarantine.release(git_directory).map(drop),
+    };
+    moved.map_err(PackError::Io)?;
     Ok(commits)
 }
 
-/// As [`promote`], but the objects of a pack with few new ones are not written but
-/// returned, in the order in which they must be.
-pub(crate) fn promote_many<E: From<PackError>>(
+/// The objects of a pack that was accepted, not part of the repository yet. Dropping them
+/// leaves the repository as it was.
+pub(crate) enum Accepted {
+    /// Few: in the order in which they must be written.
+    Few(Vec<Object>),
+    /// Many: in a pack beside the repository, on stable storage.
+    Pack(Quarantine),
+}
+
+/// As [`promote`], but nothing of the repository changes: its objects are only read.
+pub(crate) fn accept<E: From<PackError>>(
     git_directory: &Path,
     known: &dyn Database,
     spool: Spool,
     head: CommitId,
     limits: &PackLimits,
     validate: impl FnOnce(&dyn Find) -> Result<Vec<CommitId>, E>,
-) -> Result<(Vec<CommitId>, Vec<Object>), E> {
+) -> Result<(Vec<CommitId>, Accepted), E> {
     let head = object_id(&head);
     let pack = UnpackedPack::read(spool, limits)?;
     if !pack.contains(&head) {
@@ -88,12 +102,10 @@ pub(crate) fn promote_many<E: From<PackError>>(
                 let (kind, data) = pack.get(&id)?;
                 Some((id, kind, data.to_vec()))
             });
-            return Ok((commits, objects.collect()));
+            return Ok((commits, Accepted::Few(objects.collect())));
         }
-        Quarantine::new(git_directory, &pack)
-            .and_then(|quarantine| quarantine.release(git_directory))
-            .map_err(PackError::Io)?;
-        return Ok((commits, Vec::new()));
+        let quarantine = Quarantine::new(git_directory, &pack).map_err(PackError::Io)?;
+        return Ok((commits, Accepted::Pack(quarantine)));
     }
     let quarantine = Quarantine::new(git_directory, &pack).map_err(PackError::Io)?;
     let mut objects =
@@ -102,9 +114,7 @@ pub(crate) fn promote_many<E: From<PackError>>(
     check_connected(&pack, &objects, known, limits)?;
     let commits = validate(&objects)?;
     new_objects(&pack, known, &commits)?;
-    drop(objects);
-    quarantine.release(git_directory).map_err(PackError::Io)?;
-    Ok((commits, Vec::new()))
+    Ok((commits, Accepted::Pack(quarantine)))
 }
 
 /// Removes what an interrupted [`promote`] left behind. For the start of a program: nothing

@@ -4,6 +4,7 @@
 //! that a commit costs the same on top of ten messages and of a million. Whatever a method
 //! that writes reports as done is on stable storage.
 
+mod cloning;
 mod open;
 mod read;
 mod receive;
@@ -30,6 +31,9 @@ use crate::pack::PackError;
 use crate::refusal::{Refused, Rule};
 use crate::tree::TreeError;
 use crate::validate::{Caches, CheckError, Founding, ValidateError};
+
+pub use cloning::{Cloned, Cloning};
+pub use receive::{Intake, Listing, Received};
 
 /// Who writes a commit.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +133,9 @@ pub enum RepositoryError {
     /// What was asked for is there already or makes no sense.
     #[error("nothing to do: {0}")]
     Pointless(&'static str),
+    /// Work on another thread was ended early.
+    #[error("the work was ended early")]
+    Stopped,
     /// The own key failed.
     #[error("cannot sign: {0}")]
     Key(#[from] baraza_identity::key::KeyError),
@@ -153,8 +160,21 @@ pub struct Repository {
     caches: Caches,
     /// The history as far as it was asked for.
     order: RefCell<Order>,
+    /// What is known of a fetch that is being taken in on another thread.
+    intake: Option<OnTheWay>,
     /// The members according to a tree.
     membership: RefCell<Option<(ObjectId, Arc<Membership>)>>,
+}
+
+/// A fetch that another thread checks.
+#[derive(Debug, Clone, Copy)]
+struct OnTheWay {
+    /// The own head when it began. The fetch cannot have what this device wrote later.
+    own: CommitId,
+    /// Whether nothing but commits of this device came on top of it.
+    linear: bool,
+    /// What was fetched, if it has been taken and descends from `own`.
+    descendant: Option<CommitId>,
 }
 
 impl fmt::Debug for Repository {
@@ -191,6 +211,7 @@ impl From<ValidateError> for RepositoryError {
         match error {
             ValidateError::Refused(refused) => refused.into(),
             ValidateError::Pack(error) => error.into(),
+            ValidateError::Stopped => Self::Stopped,
         }
     }
 }

@@ -13,6 +13,7 @@ mod ordinary;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 use gix::ObjectId;
@@ -59,6 +60,8 @@ pub(crate) enum ValidateError {
     Refused(#[from] Refused),
     #[error(transparent)]
     Pack(#[from] PackError),
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Why one commit is not taken.
@@ -155,10 +158,6 @@ impl<'a> Checker<'a> {
             founding,
             graph: Graph::new(objects, &caches.facts),
         }
-    }
-
-    pub(crate) fn founding(&self) -> Option<Founding> {
-        self.founding
     }
 
     /// Checks everything about one commit but its signature.
@@ -318,24 +317,67 @@ pub(crate) enum Signed {
     Ignored,
 }
 
-/// Checks all commits that `head` leads to and that are not `known`. Returns them oldest
-/// first, and what the first commit decided.
+/// Ends a long piece of work on another thread early.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Makes the work fail soon.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), ValidateError> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(ValidateError::Stopped);
+        }
+        Ok(())
+    }
+}
+
+/// Commits to be checked, and against what.
+pub(crate) struct History<'a> {
+    /// Where they are, with everything they refer to.
+    pub(crate) objects: &'a dyn Find,
+    pub(crate) caches: &'a Caches,
+    pub(crate) conversation: ConversationId,
+    /// `None` for a history that is read from its first commit on.
+    pub(crate) founding: Option<Founding>,
+    pub(crate) head: CommitId,
+    pub(crate) signed: Signed,
+    /// A commit of which is asked whether the head descends from it.
+    pub(crate) own: Option<CommitId>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// A history in order.
+pub(crate) struct Valid {
+    /// The new commits, oldest first.
+    pub(crate) commits: Vec<CommitId>,
+    /// Whether the head descends from the commit that was asked about.
+    pub(crate) descends: bool,
+}
+
+/// Checks all commits that the head leads to and that are not `known`.
 pub(crate) fn validate(
-    objects: &dyn Find,
-    caches: &Caches,
-    conversation: ConversationId,
-    founding: Option<Founding>,
-    head: CommitId,
+    history: &History<'_>,
     known: &dyn Fn(&CommitId) -> bool,
-    signed: Signed,
-) -> Result<(Vec<CommitId>, Founding), ValidateError> {
-    let new = collect(objects, head, known)?;
-    let mut checker = Checker::new(objects, caches, conversation, founding);
+) -> Result<Valid, ValidateError> {
+    let History {
+        objects,
+        caches,
+        conversation,
+        head,
+        ..
+    } = *history;
+    let new = collect(objects, &[head], known, MAX_COMMITS, history.stop)?;
+    let mut checker = Checker::new(objects, caches, conversation, history.founding);
     let mut signatures = Signatures::default();
     let order = in_order(&new);
     let mut tips: BTreeMap<CommitId, ()> = BTreeMap::new();
     let mut buffer = Vec::new();
     for (position, id) in order.iter().enumerate() {
+        history.stop.check()?;
         let refused = |(rule, text): Broken| Refused {
             commit: *id,
             rule,
@@ -346,7 +388,7 @@ pub(crate) fn validate(
             .map_err(CheckError::from)
             .and_then(|parsed| {
                 let identity = checker.check(id, &parsed)?;
-                let signed = match signed {
+                let signed = match history.signed {
                     Signed::Checked => Some(parsed.signed()?),
                     Signed::Ignored => None,
                 };
@@ -392,32 +434,54 @@ pub(crate) fn validate(
         checker.graph.placed.insert(*id, placed);
     }
     signatures.finish()?;
-    match checker.founding() {
-        Some(founding) => Ok((order, founding)),
-        None => Err(PackError::Missing(object_id(&conversation.into())).into()),
+    if checker.founded().is_err() {
+        return Err(PackError::Missing(object_id(&conversation.into())).into());
     }
+    let descends = match &history.own {
+        // A search that is given up says no, which only costs another one later.
+        Some(own) => checker.graph.is_ancestor(own, &head).unwrap_or(false),
+        None => false,
+    };
+    Ok(Valid {
+        commits: order,
+        descends,
+    })
 }
 
-/// All commits that `head` leads to and that are not `known`.
+/// All commits that `heads` lead to, oldest first. They were checked before.
+pub(crate) fn list(
+    objects: &dyn Find,
+    heads: &[CommitId],
+    stop: &Stop,
+) -> Result<Vec<CommitId>, ValidateError> {
+    let all = collect(objects, heads, &|_| false, usize::MAX, stop)?;
+    Ok(in_order(&all))
+}
+
+/// All commits that `heads` lead to and that are not `known`, unless they are more than
+/// `most`.
 fn collect(
     objects: &dyn Find,
-    head: CommitId,
+    heads: &[CommitId],
     known: &dyn Fn(&CommitId) -> bool,
+    most: usize,
+    stop: &Stop,
 ) -> Result<HashMap<CommitId, Arc<Facts>>, ValidateError> {
     let mut new: HashMap<CommitId, Arc<Facts>> = HashMap::new();
-    let mut waiting = vec![head];
+    let mut waiting = heads.to_vec();
     let mut buffer = Vec::new();
     while let Some(id) = waiting.pop() {
         if new.contains_key(&id) || known(&id) {
             continue;
         }
+        stop.check()?;
         let refused = |(rule, text): Broken| Refused {
             commit: id,
             rule,
             text,
         };
-        if new.len() >= MAX_COMMITS {
-            let text = format!("more than {MAX_COMMITS} commits at once");
+        if new.len() >= most {
+            let text = format!("more than {most} commits at once");
             return Err(refused((Rule::Limit, text)).into());
         }
         let data = expect(objects, &object_id(&id), Kind::Commit, &mut buffer)?.data;

@@ -7,7 +7,7 @@ use baraza_wire::{CommitId, ConversationId};
 use gix::objs::Find;
 
 use crate::repository::{Repository, RepositoryError};
-use crate::validate::{Caches, Signed, validate};
+use crate::validate::{Caches, History, Signed, Stop, validate};
 
 /// What was found in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +43,15 @@ pub fn check_rules(
     head: CommitId,
 ) -> Result<Vec<CommitId>, RepositoryError> {
     let caches = Caches::default();
-    let all = |_: &CommitId| false;
-    let (commits, _) = validate(
+    let history = History {
         objects,
-        &caches,
+        caches: &caches,
         conversation,
-        None,
+        founding: None,
         head,
-        &all,
-        Signed::Ignored,
-    )?;
-    Ok(commits)
+        signed: Signed::Ignored,
+        own: None,
+        stop: &Stop::default(),
+    };
+    Ok(validate(&history, &|_| false)?.commits)
 }

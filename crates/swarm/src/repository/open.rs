@@ -88,6 +88,7 @@ impl Repository {
             journal: None,
             caches,
             order: std::cell::RefCell::default(),
+            intake: None,
             membership: std::cell::RefCell::default(),
         };
         for (device, head) in read_remotes(&repository.git)? {
@@ -220,9 +221,11 @@ impl Repository {
         objects: &[Object],
         references: &[(String, CommitId)],
     ) -> Result<()> {
+        // Another thread may be reading what would be moved.
+        let may_move = self.intake.is_none();
         let journal = self.journal()?;
         journal.append(objects, references)?;
-        if journal.is_long() {
+        if journal.is_long() && may_move {
             let settled = journal.settle();
             if settled.is_ok() {
                 self.packed();
@@ -235,7 +238,7 @@ impl Repository {
     /// Counts a new pack; now and then many small packs become one.
     pub(super) fn packed(&mut self) {
         self.packs = self.packs.saturating_add(1);
-        if self.packs > MAX_PACKS {
+        if self.packs > MAX_PACKS && self.intake.is_none() {
             let done = self.maintain_above(&MaintainLimits {
                 packs: MAX_PACKS,
                 ..MaintainLimits::default()
@@ -266,6 +269,9 @@ impl Repository {
     /// # Errors
     /// If an object cannot be read or the disk fails; nothing is lost.
     pub fn maintain(&mut self) -> Result<()> {
+        if self.intake.is_some() {
+            return Ok(());
+        }
         self.journal()?.settle()?;
         self.maintain_above(&MaintainLimits::default())
     }
@@ -280,7 +286,7 @@ fn unusable(directory: &Path, why: &str) -> RepositoryError {
 
 /// The objects. An open database has room for a limited number of packs, counting those
 /// that are gone again: [`Repository::packed`] opens it anew in time.
-fn open_objects(git: &Path) -> Result<gix::odb::Handle> {
+pub(super) fn open_objects(git: &Path) -> Result<gix::odb::Handle> {
     let objects = git.join("objects");
     let packs = match fs::read_dir(objects.join("pack")) {
         Ok(entries) => entries.count(),

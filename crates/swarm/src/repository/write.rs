@@ -336,16 +336,10 @@ impl Repository {
         if !self.contains(&remote) {
             return Err(RepositoryError::UnknownCommit(remote));
         }
-        let bases = Graph::new(&self.objects, &self.caches.facts)
-            .merge_bases(&self.head, &remote)
-            .map_err(|error| match error {
-                GraphError::Pack(error) => error.into(),
-                GraphError::TooManySteps => RepositoryError::Refused(Refused {
-                    commit: remote,
-                    rule: Rule::Limit,
-                    text: error.to_string(),
-                }),
-            })?;
+        let bases = self.bases(remote)?;
+        if let Some(intake) = &mut self.intake {
+            intake.linear = false;
+        }
         if bases == [remote] {
             return Ok(MergeOutcome::UpToDate);
         }
@@ -397,15 +391,38 @@ impl Repository {
         let object = draft.sign(author.identity.key())?;
         let id = add_commit(&new, object.clone())?;
         let parsed = Parsed::new(&object).map_err(|broken| own(id, broken.into()))?;
-        Checker::new(&new, &self.caches, self.id, Some(self.founding))
+        let mut checker = Checker::new(&new, &self.caches, self.id, Some(self.founding));
+        checker.graph.know_bases(self.head, remote, bases);
+        checker
             .check(&id, &parsed)
             .map_err(|error| own(id, error))?;
+        drop(checker);
         let facts = Arc::new(Facts::of(&parsed));
         let objects = new.into_vec(|id| self.objects.exists(id))?;
         self.store(&objects, &[(MAIN.to_owned(), id)])?;
         self.caches.facts.insert(id, &facts);
         self.move_head(id, tree);
         Ok(MergeOutcome::Merged(id))
+    }
+
+    /// The best common ancestors of the own branch and another head.
+    fn bases(&self, remote: CommitId) -> Result<Vec<CommitId>> {
+        if let Some(intake) = &self.intake
+            && intake.linear
+            && intake.descendant == Some(remote)
+        {
+            return Ok(vec![intake.own]);
+        }
+        Graph::new(&self.objects, &self.caches.facts)
+            .merge_bases(&self.head, &remote)
+            .map_err(|error| match error {
+                GraphError::Pack(error) => error.into(),
+                GraphError::TooManySteps => RepositoryError::Refused(Refused {
+                    commit: remote,
+                    rule: Rule::Limit,
+                    text: error.to_string(),
+                }),
+            })
     }
 
     fn write_one(&mut self, author: Author<'_>, step: Step, now: UnixTime) -> Result<CommitId> {
