@@ -228,6 +228,12 @@ fn conversations_on_disk(
 ) -> Vec<(ConversationRow, Option<ContactRow>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        // What is being cloned has another name until it is complete.
+        let name = entry.file_name();
+        let id = name.to_str().map(str::parse::<ConversationId>);
+        if !matches!(id, Some(Ok(_))) {
+            continue;
+        }
         let Ok(repository) = Repository::open(&entry.path()) else {
             continue;
         };
