@@ -18,6 +18,7 @@ mod devices;
 mod git;
 mod index;
 mod instant;
+mod intake;
 mod known;
 mod messages;
 mod registration;
@@ -41,6 +42,8 @@ use crate::protocol::announcement;
 use channels::Channel;
 use conversation::Conversation;
 use devices::Device;
+use intake::Intakes;
+pub use intake::{Done, IntakeLimits, Work};
 use registration::{Op, Registration};
 use requests::Lookup;
 use timers::{Timer, Timers};
@@ -56,6 +59,8 @@ pub struct AccountConfig {
     pub directory: PathBuf,
     /// The name it shows.
     pub display_name: String,
+    /// What is taken in at once, and what in steps.
+    pub intake: IntakeLimits,
 }
 
 /// A command waiting for its reply.
@@ -63,7 +68,7 @@ pub struct AccountConfig {
 pub struct RequestId(pub u64);
 
 /// What the driver has to do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Output {
     /// For the account's links.
     Link(baraza_link::Command),
@@ -78,6 +83,9 @@ pub enum Output {
     },
     /// For clients; it is in the store already.
     Event(Event),
+    /// To be run aside, as it takes long; what came of it goes to
+    /// [`Account::handle_work`]. There is one at a time.
+    Work(Work),
 }
 
 /// Why an account cannot run.
@@ -110,6 +118,7 @@ pub struct Account {
     links: BTreeMap<DeviceId, baraza_link::Peer>,
     conversations: BTreeMap<ConversationId, Conversation>,
     channels: BTreeMap<ChannelId, Channel>,
+    intakes: Intakes,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -249,6 +258,7 @@ impl Account {
             links: BTreeMap::new(),
             conversations: BTreeMap::new(),
             channels: BTreeMap::new(),
+            intakes: Intakes::default(),
             may_commit: false,
             core,
         };
@@ -327,6 +337,15 @@ impl Account {
         }
     }
 
+    /// Takes what came of a work.
+    pub fn handle_work(&mut self, now: Now, done: Done) {
+        self.begin(now);
+        if self.core.failure.is_none() {
+            let result = self.work_done(done);
+            self.check(result);
+        }
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.begin(now);
@@ -337,13 +356,17 @@ impl Account {
             let result = self.timer(timer);
             self.check(result);
         }
+        if self.core.failure.is_none() {
+            let result = self.index_step();
+            self.check(result);
+        }
     }
 
     /// When to call [`Self::handle_timeout`]; at once if it is not later than now.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.core.failure.is_some() {
             None
-        } else if self.has_queued() {
+        } else if self.has_queued() || self.intakes.have_step() {
             Some(self.core.now.instant)
         } else {
             self.core.timers.next()

@@ -16,7 +16,7 @@ pub mod keys;
 pub mod node;
 pub mod protocol;
 
-pub use account::{Account, AccountConfig, Output, RequestId};
+pub use account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work};
 pub use command::{Command, CommandError, Reply};
 pub use event::{Event, EventBody, LocalId, Message};
 pub use keys::Keys;

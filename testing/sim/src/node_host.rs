@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
-use baraza_core::account::{Account, AccountConfig, Output, RequestId};
+use baraza_core::account::{Account, AccountConfig, IntakeLimits, Output, RequestId};
 use baraza_core::keys::Keys;
 use baraza_core::{Command, CommandError, Event, LocalId, Reply};
 use baraza_dht::{ClientId, Dht};
@@ -96,11 +96,20 @@ impl NodeHost {
         };
         let directory = disk.path().join("accounts").join(&row.local_id);
         fs::create_dir_all(&directory)?;
+        // Some take in everything as others do only large packs.
+        let intake = match rng.one_in(2) {
+            true => IntakeLimits::default(),
+            false => IntakeLimits {
+                at_once: 0,
+                step: 2,
+            },
+        };
         let config = AccountConfig {
             local_id: row.local_id.parse()?,
             number: row.number,
             directory,
             display_name: row.display_name,
+            intake,
         };
         let mut dht = Dht::new(baraza_dht::Config::default(), now, rng.fork());
         let account = Account::open(config, &keys, store, now, rng.fork())?;
@@ -201,6 +210,10 @@ impl NodeHost {
                 }
                 Output::Reply { request, result } => Told::Reply(request, result),
                 Output::Event(event) => Told::Event(Box::new(event)),
+                Output::Work(work) => {
+                    self.account.handle_work(now, work.run());
+                    return Step::Go;
+                }
             };
             self.ears.borrow_mut().push((self.setup.host, told));
         } else {

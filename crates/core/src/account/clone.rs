@@ -5,12 +5,13 @@ use std::time::Duration;
 use baraza_link::ChannelId;
 use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
-use baraza_swarm::pack::{PackLimits, Spool};
-use baraza_swarm::{Repository, RepositoryError, Role};
+use baraza_swarm::pack::PackLimits;
+use baraza_swarm::{Cloned, Cloning, Repository, RepositoryError, Role, Stop};
 use baraza_wire::{CommitId, ConversationId, DeviceId};
 
 use crate::account::Account;
 use crate::account::timers::Timer;
+use crate::command::CommandError;
 use crate::event::EventBody;
 
 /// First pause before trying again.
@@ -30,7 +31,8 @@ impl Account {
         let Some(peer) = conversation.row.peer else {
             return Ok(());
         };
-        if conversation.row.state != ConversationState::Cloning || conversation.source.is_some() {
+        let under_way = conversation.source.is_some() || self.intakes.concern(&id);
+        if conversation.row.state != ConversationState::Cloning || under_way {
             return Ok(());
         }
         self.watch(peer);
@@ -68,38 +70,96 @@ impl Account {
         self.core.timers.sooner(Timer::Clone(id), later);
     }
 
-    /// A clone was fetched: check it, join, and tell the others.
+    /// A clone was fetched that is not large.
+    pub(super) fn take_clone(
+        &mut self,
+        id: ConversationId,
+        fetched: Fetched,
+    ) -> Result<(), StoreError> {
+        let (device, head) = (fetched.from, fetched.head);
+        let cloned = self
+            .cloning(id, fetched)
+            .and_then(|cloning| cloning.run(&Stop::default()))
+            .and_then(|cloned| self.place_clone(&id, cloned));
+        match cloned {
+            Ok(commits) => {
+                if let Some(conversation) = self.conversations.get_mut(&id) {
+                    conversation.add_fresh(&mut self.core, &commits, false)?;
+                }
+                self.finish_clone(id, Some((device, head)))
+            }
+            Err(error) => self.clone_refused(id, device, head, &error),
+        }
+    }
+
+    /// Prepares the checks of a clone.
+    pub(super) fn cloning(
+        &self,
+        id: ConversationId,
+        fetched: Fetched,
+    ) -> Result<Cloning, RepositoryError> {
+        let parent = self.core.conversations_directory();
+        std::fs::create_dir_all(&parent)?;
+        let limits = PackLimits::default();
+        Ok(Cloning::new(&parent, id, fetched, &limits))
+    }
+
+    /// Puts a clone into its place, if it has us and whoever invited us. Returns its
+    /// commits, which are not in the index yet: until then it is not ready.
+    pub(super) fn place_clone(
+        &mut self,
+        id: &ConversationId,
+        cloned: Cloned,
+    ) -> Result<Vec<CommitId>, RepositoryError> {
+        // Whatever is there belongs to no conversation of ours: a crash came between.
+        let directory = self.core.conversation_directory(id);
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        let (repository, commits) = cloned.place()?;
+        if !self.admits_us(&repository)? {
+            drop(repository);
+            std::fs::remove_dir_all(&directory)?;
+            return Err(RepositoryError::NotAllowed(NOT_INVITED));
+        }
+        if let Some(conversation) = self.conversations.get_mut(id) {
+            conversation.row.mode = repository.mode().number();
+            conversation.repository = Some(repository);
+        }
+        Ok(commits)
+    }
+
+    fn admits_us(&self, repository: &Repository) -> Result<bool, RepositoryError> {
+        let own = repository.role(&self.core.account)?;
+        Ok(matches!(
+            own,
+            Some(Role::Admin | Role::Member | Role::Invited)
+        ))
+    }
+
+    /// A clone is in the index: join, and tell the others.
     pub(super) fn finish_clone(
         &mut self,
         id: ConversationId,
-        device: DeviceId,
-        channel: ChannelId,
-        pack: Spool,
-        head: CommitId,
+        from: Option<(DeviceId, CommitId)>,
     ) -> Result<(), StoreError> {
-        let made = self.make_clone(id, device, pack, head);
         let Some(conversation) = self.conversations.get_mut(&id) else {
-            return self.close_channel(channel);
+            return Ok(());
         };
         conversation.source = None;
-        let (repository, commits) = match made {
-            Ok(made) => made,
-            Err(error) => {
-                self.fetch_refused(id, device, head, &error)?;
-                self.core.timers.clear(Timer::Fetch(id, device));
-                self.close_channel(channel)?;
-                self.clone_later(id);
-                return Ok(());
-            }
-        };
         conversation.row.state = ConversationState::Ready;
-        conversation.row.mode = repository.mode().number();
-        conversation.repository = Some(repository);
         conversation.touch();
-        conversation.add_fresh(&mut self.core, &commits, false)?;
         self.core.timers.clear(Timer::Clone(id));
         self.core
             .emit(EventBody::ConversationReady { conversation: id });
+        self.meet_devices(&id);
+        if let Some((device, head)) = from {
+            // Before there is anything that it does not have.
+            self.learned(id, device, &head)?;
+        }
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
         let author = self.core.author();
         let joined = conversation
             .repository
@@ -116,46 +176,74 @@ impl Account {
         let others: Vec<ChannelId> = conversation
             .peers
             .iter()
-            .filter(|(other, _)| **other != device)
+            .filter(|(other, _)| from.is_none_or(|(device, _)| device != **other))
             .filter_map(|(_, peer)| peer.git.as_ref().map(|git| git.channel))
             .collect();
         for other in others {
             self.close_channel(other)?;
         }
-        self.meet_devices(&id);
         self.watch_members(&id);
-        self.learned(id, device, &head)?;
         self.notify_all(id, None)
     }
 
-    /// The repository of a clone, if it is a valid one that has us and whoever invited us.
-    fn make_clone(
-        &self,
+    /// A clone cannot be taken in.
+    pub(super) fn clone_refused(
+        &mut self,
         id: ConversationId,
         device: DeviceId,
-        pack: Spool,
         head: CommitId,
-    ) -> Result<(Repository, Vec<CommitId>), RepositoryError> {
-        let parent = self.core.conversations_directory();
-        std::fs::create_dir_all(&parent)?;
-        // Whatever is there belongs to no conversation of ours: a crash came between.
-        let directory = self.core.conversation_directory(&id);
-        if directory.exists() {
-            std::fs::remove_dir_all(&directory)?;
+        error: &RepositoryError,
+    ) -> Result<(), StoreError> {
+        self.fetch_refused(id, device, head, error)?;
+        self.core.timers.clear(Timer::Fetch(id, device));
+        self.forget_clone(&id)?;
+        let conversation = self.conversations.get(&id);
+        let peer = conversation.and_then(|conversation| conversation.peers.get(&device));
+        if let Some(git) = peer.and_then(|peer| peer.git.as_ref()) {
+            self.close_channel(git.channel)?;
         }
-        let fetched = Fetched {
-            pack,
-            head,
-            from: device,
+        self.clone_later(id);
+        Ok(())
+    }
+
+    /// Makes room for another attempt.
+    pub(super) fn forget_clone(&mut self, id: &ConversationId) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(id) else {
+            return Ok(());
         };
-        let (repository, commits) =
-            Repository::clone_into(&parent, id, fetched, &PackLimits::default())?;
-        let own = repository.role(&self.core.account)?;
-        if matches!(own, Some(Role::Admin | Role::Member | Role::Invited)) {
-            return Ok((repository, commits));
+        conversation.source = None;
+        for request in conversation.take_requests() {
+            let error = CommandError::NoSuchConversation;
+            self.core.replies.push((request, Err(error)));
         }
-        drop(repository);
-        std::fs::remove_dir_all(&directory)?;
-        Err(RepositoryError::NotAllowed(NOT_INVITED))
+        conversation.repository = None;
+        conversation.clear_index(&mut self.core)?;
+        self.remove_directory(id);
+        Ok(())
+    }
+
+    /// Goes on with a clone that an earlier run put into its place, but did not index.
+    pub(super) fn resume_clone(&mut self, id: ConversationId) -> Result<(), StoreError> {
+        if !self.core.conversation_directory(&id).exists() {
+            return Ok(());
+        }
+        let directory = self.core.conversation_directory(&id);
+        let repository = Repository::open(&directory)
+            .ok()
+            .filter(|repository| self.admits_us(repository).unwrap_or(false));
+        let whole = match self.conversations.get(&id) {
+            Some(conversation) => conversation.index.is_whole(&self.core.store)?,
+            None => return Ok(()),
+        };
+        let Some(repository) = repository.filter(|_| whole) else {
+            return self.forget_clone(&id);
+        };
+        let heads = vec![repository.head()];
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            conversation.row.mode = repository.mode().number();
+            conversation.repository = Some(repository);
+        }
+        self.intakes.stored(id, None, heads, false);
+        Ok(())
     }
 }

@@ -209,12 +209,8 @@ impl Account {
         self.core
             .store
             .remove_conversation(conversation.row.number)?;
-        let directory = self.core.conversation_directory(id);
-        if let Err(error) = std::fs::remove_dir_all(&directory)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(conversation = %id, %error, "cannot be removed from the disk");
-        }
+        self.remove_directory(id);
+        self.forget_intakes(id)?;
         self.core
             .emit(EventBody::ConversationRemoved { conversation: *id });
         Ok(())

@@ -24,6 +24,8 @@ pub(super) struct Conversation {
     pub(super) index: Index,
     /// Whether there are heads beside the own branch, which could not be merged.
     pub(super) diverged: bool,
+    /// Whether a part of a pack is in the index, which is merged when all of it is.
+    pub(super) partial: bool,
     /// Devices of the other members.
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
     /// Texts to be committed.
@@ -51,6 +53,9 @@ pub(super) struct PeerState {
     pub(super) failures: u32,
     /// A head of it that was refused: not fetched again.
     pub(super) refused: Option<CommitId>,
+    /// Fetch again when what is under way is over, unless all of these are here by then.
+    /// Notices of daemons of 2023 come in any order.
+    pub(super) wanted: BTreeSet<CommitId>,
 }
 
 /// A git channel of ours.
@@ -58,9 +63,6 @@ pub(super) struct PeerState {
 pub(super) struct Git {
     pub(super) channel: ChannelId,
     pub(super) open: bool,
-    /// Fetch again when this is over, unless all of these are here by then. Notices of
-    /// daemons of 2023 come in any order.
-    pub(super) wanted: BTreeSet<CommitId>,
 }
 
 /// A head beside the own branch.
@@ -68,7 +70,7 @@ pub(super) struct Git {
 struct Comparison {
     /// It has something other than merges that the own branch lacks.
     brings: bool,
-    /// It has all that the own branch has.
+    /// It has all that the own branch has; not found out if it brings something.
     ahead: bool,
 }
 
@@ -80,6 +82,7 @@ impl PeerState {
             git: None,
             failures: 0,
             refused: None,
+            wanted: BTreeSet::new(),
         }
     }
 }
@@ -106,6 +109,7 @@ impl Conversation {
             row,
             repository,
             diverged: false,
+            partial: false,
             peers: BTreeMap::new(),
             queue: VecDeque::new(),
             fresh: Vec::new(),
@@ -119,6 +123,11 @@ impl Conversation {
     /// Whether it can be used.
     pub(super) fn is_ready(&self) -> bool {
         self.row.state == ConversationState::Ready && self.repository.is_some()
+    }
+
+    /// Whether texts can be committed.
+    pub(super) fn has_queued(&self) -> bool {
+        self.is_ready() && !self.queue.is_empty()
     }
 
     /// Its repository, if it can be used.
@@ -153,43 +162,63 @@ impl Conversation {
         tell: bool,
     ) -> Result<(), StoreError> {
         for id in commits {
-            let Some(repository) = &self.repository else {
-                return Ok(());
-            };
-            if self.index.position(&core.store, id)?.is_some() {
-                continue;
-            }
-            let info = match repository.commit_info(id) {
-                Ok(info) => info,
-                Err(error) => {
-                    // Validated and stored a moment ago: the disk fails.
-                    tracing::error!(commit = %id, %error, "a commit cannot be read back");
-                    continue;
-                }
-            };
-            self.index.push(Entry {
-                id: *id,
-                parents: info.parents.clone(),
-                told: !matches!(info.message, baraza_swarm::Message::Merge),
-            });
-            self.fresh.push(Fresh { info, tell });
-            if self.fresh.len() >= MAX_FRESH {
-                // Part of the transaction that ends with the last of them.
-                self.write_fresh(core)?;
+            if !self.add(core, id, tell)? {
+                tracing::error!(commit = %id, "a commit without its parents");
             }
         }
         Ok(())
     }
 
-    /// Ancestors of `heads` that are not in the index, each after its own, and the heads.
+    /// Adds one commit as [`Self::add_fresh`] does; not, and `false`, if a parent of it is
+    /// not in the index.
+    pub(super) fn add(
+        &mut self,
+        core: &mut Core,
+        id: &CommitId,
+        tell: bool,
+    ) -> Result<bool, StoreError> {
+        let Some(repository) = &self.repository else {
+            return Ok(true);
+        };
+        if self.index.position(&core.store, id)?.is_some() {
+            return Ok(true);
+        }
+        let info = match repository.commit_info(id) {
+            Ok(info) => info,
+            Err(error) => {
+                // Validated and stored a moment ago: the disk fails.
+                tracing::error!(commit = %id, %error, "a commit cannot be read back");
+                return Ok(true);
+            }
+        };
+        for parent in &info.parents {
+            if self.index.position(&core.store, parent)?.is_none() {
+                return Ok(false);
+            }
+        }
+        self.index.push(Entry {
+            id: *id,
+            parents: info.parents.clone(),
+            told: !matches!(info.message, baraza_swarm::Message::Merge),
+        });
+        self.fresh.push(Fresh { info, tell });
+        if self.fresh.len() >= MAX_FRESH {
+            // Part of the transaction that ends with the last of them.
+            self.write_fresh(core)?;
+        }
+        Ok(true)
+    }
+
+    /// Ancestors of `heads` that are not in the index, each after its own, and the heads;
+    /// `None` if they are too many to be read at once.
     pub(super) fn missing(
         &self,
         core: &Core,
         heads: &[CommitId],
-    ) -> Result<Vec<CommitId>, StoreError> {
+    ) -> Result<Option<Vec<CommitId>>, StoreError> {
         let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
         let Some(repository) = &self.repository else {
-            return Ok(missing);
+            return Ok(Some(missing));
         };
         // Depth first.
         let mut waiting: Vec<(CommitId, bool)> = heads.iter().map(|id| (*id, false)).collect();
@@ -201,16 +230,19 @@ impl Conversation {
             if !seen.insert(id) || self.index.position(&core.store, &id)?.is_some() {
                 continue;
             }
+            if seen.len() > core.config.intake.step {
+                return Ok(None);
+            }
             waiting.push((id, true));
             match repository.commit_info(&id) {
                 Ok(info) => waiting.extend(info.parents.into_iter().map(|parent| (parent, false))),
                 Err(error) => {
                     tracing::error!(commit = %id, %error, "a commit cannot be read");
-                    return Ok(Vec::new());
+                    return Ok(Some(Vec::new()));
                 }
             }
         }
-        Ok(missing)
+        Ok(Some(missing))
     }
 
     /// A command to be answered with this commit once it is in the database.
@@ -237,32 +269,18 @@ impl Conversation {
         let Some(own) = self.repository.as_ref().map(Repository::head) else {
             return Ok(result);
         };
-        // From the newest down, as far as one of the two has what the other has not.
-        let mut waiting: BTreeMap<u64, (CommitId, bool, bool)> = BTreeMap::new();
-        let add = |waiting: &mut BTreeMap<_, (CommitId, bool, bool)>, id, ours, theirs| {
-            if let Some(position) = self.index.position(&core.store, &id)? {
-                let entry = waiting.entry(position).or_insert((id, false, false));
-                entry.1 |= ours;
-                entry.2 |= theirs;
-            }
-            Ok::<(), StoreError>(())
-        };
-        add(&mut waiting, own, true, false)?;
-        add(&mut waiting, *head, false, true)?;
-        while waiting.values().any(|(_, ours, theirs)| ours != theirs) {
-            let Some((position, (id, ours, theirs))) = waiting.pop_last() else {
-                break;
-            };
-            if ours != theirs {
-                result.ahead &= theirs;
-                let told = self.index.at(&core.store, position)?;
-                result.brings |= theirs && told.is_some_and(|(_, told)| told);
-            }
-            let ancestry = self.index.ancestry(&core.store, &id)?;
-            for parent in ancestry.map(|(_, parents)| parents).unwrap_or_default() {
-                add(&mut waiting, parent, ours, theirs)?;
-            }
-        }
+        let apart = |[ours, theirs]: [bool; 2]| ours != theirs;
+        let two = [&own, head];
+        self.index
+            .walk_down(&core.store, two, apart, |position, [ours, theirs]| {
+                if ours != theirs {
+                    result.ahead &= theirs;
+                    let told = self.index.at(&core.store, position)?;
+                    result.brings |= theirs && told.is_some_and(|(_, told)| told);
+                }
+                // That it brings something settles it, and there may be very many more.
+                Ok(!result.brings)
+            })?;
         Ok(result)
     }
 
@@ -288,6 +306,10 @@ impl Conversation {
     /// Joins a head that is in the index into the own branch, unless it brings nothing but
     /// merges: two devices that merge each other's merges would never end.
     pub(super) fn merge(&mut self, core: &mut Core, head: CommitId) -> Result<(), StoreError> {
+        if self.index.position(&core.store, &head)?.is_none() {
+            // It is still being taken in, and merged then.
+            return Ok(());
+        }
         let comparison = self.compare(core, &head)?;
         if !comparison.brings && !comparison.ahead {
             return Ok(());
@@ -317,14 +339,16 @@ impl Conversation {
         device: DeviceId,
         commit: &CommitId,
     ) -> Result<bool, StoreError> {
+        // The head of all that is in the index, if there is one.
         let head = self.repository.as_ref().map(Repository::head);
+        let head = head.filter(|_| !self.diverged && !self.partial);
         let Some(peer) = self.peers.get_mut(&device) else {
             return Ok(false);
         };
-        let news = if head == Some(*commit) && !self.diverged {
+        let news = if head == Some(*commit) {
             peer.known.add_all(&self.index)
         } else {
-            peer.known.add(commit, &self.index, &core.store)?
+            peer.known.add(commit, head, &self.index, &core.store)?
         };
         if news {
             peer.notices = 0;
@@ -339,6 +363,35 @@ impl Conversation {
             });
         }
         Ok(news)
+    }
+
+    /// A device has this commit, and more that is not in the index yet.
+    pub(super) fn learn_part(
+        &mut self,
+        core: &Core,
+        device: &DeviceId,
+        commit: &CommitId,
+    ) -> Result<(), StoreError> {
+        if let Some(peer) = self.peers.get_mut(device)
+            && let Some(position) = self.index.position(&core.store, commit)?
+        {
+            peer.known.add_one(position);
+        }
+        Ok(())
+    }
+
+    /// Empties the index.
+    pub(super) fn clear_index(&mut self, core: &mut Core) -> Result<(), StoreError> {
+        core.store.begin()?;
+        core.store.clear_messages(self.row.number)?;
+        for known in core.store.deliveries(self.row.number)? {
+            core.store.remove_delivery(self.row.number, &known.device)?;
+        }
+        self.fresh.clear();
+        self.row.length = 0;
+        self.index = Index::new(self.row.number, 0);
+        self.touch();
+        Ok(())
     }
 
     /// Writes what is fresh to the database; within a transaction.
@@ -492,15 +545,24 @@ impl Account {
                         });
                     }
                 }
-                reconcile(&mut self.core, &mut conversation)?;
+                let many = reconcile(&mut self.core, &mut conversation)?;
                 let known = self.core.store.deliveries(conversation.row.number)?;
                 for row in known {
                     let known = Known::from_row(&row, &conversation.index, &self.core.store)?;
                     conversation.peers.insert(row.device, PeerState::new(known));
                 }
+                if let Some(heads) = many {
+                    conversation.partial = true;
+                    let tell = conversation.index.length() > 0;
+                    self.intakes.stored(id, None, heads, tell);
+                }
             }
             self.conversations.insert(id, conversation);
+            if self.is_cloning(&id) {
+                self.resume_clone(id)?;
+            }
         }
+        self.next_intake()?;
         let members: Vec<ConversationId> = self.conversations.keys().copied().collect();
         for id in members {
             self.meet_devices(&id);
@@ -608,25 +670,21 @@ fn open_repository(
 }
 
 /// Indexes what is in the repository but not in the index: the program ended in between.
-/// Merges what was fetched but not merged.
-fn reconcile(core: &mut Core, conversation: &mut Conversation) -> Result<(), StoreError> {
+/// Merges what was fetched but not merged. If that is very much, nothing is done, and the
+/// heads of it returned.
+fn reconcile(
+    core: &mut Core,
+    conversation: &mut Conversation,
+) -> Result<Option<Vec<CommitId>>, StoreError> {
     if conversation.repository.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     if !conversation.index.is_whole(&core.store)? {
         tracing::warn!(conversation = %conversation.row.id, "the index is made anew");
-        core.store.begin()?;
-        core.store.clear_messages(conversation.row.number)?;
-        for known in core.store.deliveries(conversation.row.number)? {
-            core.store
-                .remove_delivery(conversation.row.number, &known.device)?;
-        }
-        conversation.row.length = 0;
-        conversation.index = Index::new(conversation.row.number, 0);
-        conversation.touch();
+        conversation.clear_index(core)?;
     }
     let Some(repository) = &conversation.repository else {
-        return Ok(());
+        return Ok(None);
     };
     let head = repository.head();
     let mut heads = vec![head];
@@ -638,7 +696,9 @@ fn reconcile(core: &mut Core, conversation: &mut Conversation) -> Result<(), Sto
     }
     // All of them are no news: the index was lost.
     let tell = conversation.index.length() > 0;
-    let missing = conversation.missing(core, &heads)?;
+    let Some(missing) = conversation.missing(core, &heads)? else {
+        return Ok(Some(heads));
+    };
     if !missing.is_empty() {
         tracing::info!(conversation = %conversation.row.id, commits = missing.len(),
             "indexing commits of an earlier run");
@@ -650,5 +710,5 @@ fn reconcile(core: &mut Core, conversation: &mut Conversation) -> Result<(), Sto
     if heads.len() > 1 {
         conversation.merge_rest(core)?;
     }
-    Ok(())
+    Ok(None)
 }

@@ -3,14 +3,13 @@
 //! There is one fetch at a time for each conversation and device, on a channel that stays
 //! open. A wish that comes meanwhile is fulfilled afterwards, if it was not by then.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use baraza_link::ChannelId;
 use baraza_store::{ConversationState, DeviceKind, Store, StoreError};
 use baraza_swarm::fetch::{Fetch, FetchLimits, FetchOutcome, FetchOutput, Local};
 use baraza_swarm::ingest::Fetched;
-use baraza_swarm::pack::{PackLimits, Spool};
+use baraza_swarm::pack::PackLimits;
 use baraza_swarm::upload_pack::ServerOutput;
 use baraza_swarm::{Repository, RepositoryError};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
@@ -18,7 +17,7 @@ use bytes::Bytes;
 
 use crate::account::Account;
 use crate::account::channels::{Channel, ChannelKind};
-use crate::account::conversation::Git;
+use crate::account::conversation::{Git, PeerState};
 use crate::account::index::Index;
 use crate::account::timers::Timer;
 use crate::event::EventBody;
@@ -58,6 +57,12 @@ impl Local for Here<'_> {
 }
 
 impl Account {
+    /// What is under way with a device in a conversation.
+    fn peer(&mut self, id: ConversationId, device: DeviceId) -> Option<&mut PeerState> {
+        let conversation = self.conversations.get_mut(&id)?;
+        conversation.peers.get_mut(&device)
+    }
+
     /// Fetches a conversation from a device, `wanted` in particular; not if that is here by
     /// the time it could begin.
     pub(super) fn request_fetch(
@@ -71,51 +76,78 @@ impl Account {
             self.want(device);
             return Ok(());
         }
-        let Some(conversation) = self.conversations.get_mut(&id) else {
-            return Ok(());
-        };
-        let Some(peer) = conversation.peers.get_mut(&device) else {
-            return Ok(());
-        };
-        self.core.timers.clear(Timer::Fetch(id, device));
-        let Some(git) = &mut peer.git else {
-            self.open_git(id, device);
-            return Ok(());
-        };
-        if !git.open {
+        if self.peer(id, device).is_none() {
             return Ok(());
         }
-        let channel = git.channel;
+        self.core.timers.clear(Timer::Fetch(id, device));
+        let taking = self.intakes.come_from(&id, &device);
+        let git = self.peer(id, device).and_then(|peer| peer.git.as_ref());
+        let (open, channel) = match git {
+            Some(git) => (git.open, git.channel),
+            None => {
+                if taking {
+                    self.want_commit(id, device, wanted);
+                } else {
+                    self.open_git(id, device);
+                }
+                return Ok(());
+            }
+        };
         let idle = self.channels.get(&channel).is_some_and(
             |channel| matches!(&channel.kind, ChannelKind::Fetch { fetch, .. } if fetch.is_idle()),
         );
-        if idle {
-            self.start_fetch(channel)
-        } else {
-            if git.wanted.len() < MAX_WANTED {
-                git.wanted.extend(wanted);
-            }
-            Ok(())
+        if open && idle && !taking {
+            return self.start_fetch(channel);
         }
+        if open || taking {
+            self.want_commit(id, device, wanted);
+        }
+        Ok(())
+    }
+
+    /// Remembers what to fetch when what is under way is over.
+    fn want_commit(&mut self, id: ConversationId, device: DeviceId, wanted: Option<CommitId>) {
+        if let Some(peer) = self.peer(id, device)
+            && peer.wanted.len() < MAX_WANTED
+        {
+            peer.wanted.extend(wanted);
+        }
+    }
+
+    /// Fetches what was wished for meanwhile, if it is not here by now.
+    pub(super) fn fetch_wanted(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
+        let Some(peer) = self.peer(id, device) else {
+            return Ok(());
+        };
+        let wanted = std::mem::take(&mut peer.wanted);
+        // A channel that was closed meanwhile was not opened again.
+        let mut again = peer.git.is_none();
+        if let Some(conversation) = self.conversations.get(&id) {
+            for commit in wanted {
+                let position = conversation.index.position(&self.core.store, &commit)?;
+                again = again || position.is_none();
+            }
+        }
+        if again {
+            self.request_fetch(id, device, None)?;
+        }
+        Ok(())
     }
 
     /// Asks a device for a channel to a conversation's repository.
     pub(super) fn open_git(&mut self, id: ConversationId, device: DeviceId) {
-        let Some(peer) = self
-            .conversations
-            .get_mut(&id)
-            .and_then(|conversation| conversation.peers.get_mut(&device))
-        else {
+        let channel = self.core.channel();
+        let Some(peer) = self.peer(id, device).filter(|peer| peer.git.is_none()) else {
             return;
         };
-        if peer.git.is_some() {
-            return;
-        }
-        let channel = self.core.channel();
+        let owner = peer.known.owner;
         peer.git = Some(Git {
             channel,
             open: false,
-            wanted: BTreeSet::new(),
         });
         let directory = self.core.config.directory.clone();
         let fetch = Fetch::new(id, device, directory, FetchLimits::default());
@@ -123,7 +155,7 @@ impl Account {
             conversation: id,
             fetch: Box::new(fetch),
         };
-        let state = Channel::new(device, peer.known.owner, kind);
+        let state = Channel::new(device, owner, kind);
         self.channels.insert(channel, state);
         self.core.link(baraza_link::Command::Open {
             channel,
@@ -139,15 +171,20 @@ impl Account {
             return Ok(());
         };
         let device = state.device;
-        let ChannelKind::Fetch { conversation, .. } = state.kind else {
+        let ChannelKind::Fetch {
+            conversation: id, ..
+        } = state.kind
+        else {
             return Ok(());
         };
-        let Some(conversation) = self.conversations.get_mut(&conversation) else {
+        let taking = self.intakes.come_from(&id, &device);
+        let Some(conversation) = self.conversations.get_mut(&id) else {
             return self.close_channel(channel);
         };
         if conversation.row.state == ConversationState::Cloning {
             // The first device that opens a channel is cloned from (section 8.8).
-            if *conversation.source.get_or_insert(device) != device {
+            let earlier = conversation.source.is_none() && self.intakes.concern(&id);
+            if earlier || *conversation.source.get_or_insert(device) != device {
                 return self.close_channel(channel);
             }
         }
@@ -157,6 +194,9 @@ impl Account {
             .and_then(|peer| peer.git.as_mut())
         {
             git.open = true;
+        }
+        if taking {
+            return Ok(());
         }
         self.start_fetch(channel)
     }
@@ -261,76 +301,80 @@ impl Account {
         device: DeviceId,
         outcome: FetchOutcome,
     ) -> Result<(), StoreError> {
-        let Some(conversation) = self.conversations.get_mut(&id) else {
+        if !self.conversations.contains_key(&id) {
             return self.close_channel(channel);
-        };
-        if let Some(peer) = conversation.peers.get_mut(&device) {
+        }
+        if let Some(peer) = self.peer(id, device) {
             peer.failures = 0;
         }
-        match outcome {
-            FetchOutcome::UpToDate { head } => self.learned(id, device, &head)?,
-            FetchOutcome::Pack { pack, head } => {
-                if conversation.row.state == ConversationState::Cloning {
-                    return self.finish_clone(id, device, channel, pack, head);
-                }
-                self.take_fetch(id, device, pack, head)?;
+        let (pack, head) = match outcome {
+            FetchOutcome::UpToDate { head } => {
+                self.learned(id, device, &head)?;
+                return self.fetch_wanted(id, device);
             }
-        }
-        let Some(conversation) = self.conversations.get_mut(&id) else {
-            return Ok(());
-        };
-        let git = conversation
-            .peers
-            .get_mut(&device)
-            .and_then(|peer| peer.git.as_mut());
-        let wanted = git.map(|git| std::mem::take(&mut git.wanted));
-        for commit in wanted.unwrap_or_default() {
-            let position = conversation.index.position(&self.core.store, &commit)?;
-            if position.is_none() {
-                return self.start_fetch(channel);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in what was fetched.
-    fn take_fetch(
-        &mut self,
-        id: ConversationId,
-        device: DeviceId,
-        pack: Spool,
-        head: CommitId,
-    ) -> Result<(), StoreError> {
-        let Some(conversation) = self.conversations.get_mut(&id) else {
-            return Ok(());
-        };
-        let Some(repository) = &mut conversation.repository else {
-            return Ok(());
+            FetchOutcome::Pack { pack, head } => (pack, head),
         };
         let fetched = Fetched {
             pack,
             head,
             from: device,
         };
-        match repository.ingest_fetch(fetched, &PackLimits::default()) {
-            Ok(_) => {
-                // Not only what is new on the disk: a crash may have come between storing
-                // and indexing.
-                let commits = conversation.missing(&self.core, &[head])?;
-                conversation.add_fresh(&mut self.core, &commits, true)?;
-                conversation.merge(&mut self.core, head)?;
-                self.joined(&id)?;
-                if !commits.is_empty() && self.is_old(&device) {
-                    // It may have forgotten to tell of what came after.
-                    let later = self.core.after(SURELY_ALL);
-                    self.core.timers.set(Timer::Fetch(id, device), later);
-                }
-                self.learned(id, device, &head)?;
-                self.meet_devices(&id);
-                self.notify_all(id, Some(device))
-            }
-            Err(error) => self.fetch_refused(id, device, head, &error),
+        let cloning = self.is_cloning(&id);
+        if self.must_wait(&id, &fetched) {
+            self.intakes.fetched(id, fetched, !cloning);
+            self.next_intake()
+        } else if cloning {
+            self.take_clone(id, fetched)
+        } else {
+            self.take_fetch(id, fetched)?;
+            self.fetch_wanted(id, device)
         }
+    }
+
+    /// Takes in what was fetched, which is not much.
+    fn take_fetch(&mut self, id: ConversationId, fetched: Fetched) -> Result<(), StoreError> {
+        let (device, head) = (fetched.from, fetched.head);
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(repository) = &mut conversation.repository else {
+            return Ok(());
+        };
+        if let Err(error) = repository.ingest_fetch(fetched, &PackLimits::default()) {
+            return self.fetch_refused(id, device, head, &error);
+        }
+        // Not only what is new on the disk: a crash may have come between storing and
+        // indexing.
+        let Some(commits) = conversation.missing(&self.core, &[head])? else {
+            let from = Some((device, head));
+            self.intakes.stored(id, from, vec![head], true);
+            return self.next_intake();
+        };
+        conversation.add_fresh(&mut self.core, &commits, true)?;
+        self.finish_fetch(id, device, head, !commits.is_empty())
+    }
+
+    /// What was fetched is in the index.
+    pub(super) fn finish_fetch(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        head: CommitId,
+        news: bool,
+    ) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        conversation.merge(&mut self.core, head)?;
+        self.joined(&id)?;
+        if news && self.is_old(&device) {
+            // It may have forgotten to tell of what came after.
+            let later = self.core.after(SURELY_ALL);
+            self.core.timers.set(Timer::Fetch(id, device), later);
+        }
+        self.learned(id, device, &head)?;
+        self.meet_devices(&id);
+        self.notify_all(id, Some(device))
     }
 
     /// What was fetched cannot be taken in.
@@ -348,11 +392,7 @@ impl Account {
             RepositoryError::Io(_) => ("disk", 1),
             _ => ("repository", 1),
         };
-        let Some(peer) = self
-            .conversations
-            .get_mut(&id)
-            .and_then(|conversation| conversation.peers.get_mut(&device))
-        else {
+        let Some(peer) = self.peer(id, device) else {
             return Ok(());
         };
         peer.failures = peer.failures.saturating_add(failures);
@@ -369,11 +409,7 @@ impl Account {
     }
 
     pub(super) fn fetch_later(&mut self, id: ConversationId, device: DeviceId) {
-        let Some(peer) = self
-            .conversations
-            .get(&id)
-            .and_then(|conversation| conversation.peers.get(&device))
-        else {
+        let Some(peer) = self.peer(id, device) else {
             return;
         };
         let tries = peer.failures.saturating_sub(1);
@@ -384,10 +420,7 @@ impl Account {
 
     /// A git channel of ours is gone, with nothing under way.
     pub(super) fn git_gone(&mut self, id: ConversationId, device: DeviceId, channel: ChannelId) {
-        let Some(conversation) = self.conversations.get_mut(&id) else {
-            return;
-        };
-        if let Some(peer) = conversation.peers.get_mut(&device)
+        if let Some(peer) = self.peer(id, device)
             && peer.git.as_ref().is_some_and(|git| git.channel == channel)
         {
             peer.git = None;

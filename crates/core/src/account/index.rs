@@ -3,7 +3,7 @@
 //! Each commit gets the next position when it comes; so ancestors have lower positions,
 //! nothing ever moves, and the work for a message does not grow with the history.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use baraza_store::{Store, StoreError};
 use baraza_wire::CommitId;
@@ -136,6 +136,42 @@ impl Index {
             }
         }
         Ok(None)
+    }
+
+    /// Walks down from two commits, newest first, to those that both descend from. `visit`
+    /// gets position and id of each on the way, and which of the two descend from it; the
+    /// walk goes on while it returns true and `apart` holds for any that is to come.
+    pub(crate) fn walk_down(
+        &self,
+        store: &Store,
+        two: [&CommitId; 2],
+        apart: fn([bool; 2]) -> bool,
+        mut visit: impl FnMut(u64, [bool; 2]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut waiting: BTreeMap<u64, (CommitId, [bool; 2])> = BTreeMap::new();
+        let add =
+            |waiting: &mut BTreeMap<_, (CommitId, [bool; 2])>, id, [one, other]: [bool; 2]| {
+                if let Some(position) = self.position(store, &id)? {
+                    let (_, below) = waiting.entry(position).or_insert((id, [false; 2]));
+                    *below = [below[0] || one, below[1] || other];
+                }
+                Ok::<(), StoreError>(())
+            };
+        add(&mut waiting, *two[0], [true, false])?;
+        add(&mut waiting, *two[1], [false, true])?;
+        while waiting.values().any(|(_, below)| apart(*below)) {
+            let Some((position, (id, below))) = waiting.pop_last() else {
+                break;
+            };
+            if !visit(position, below)? {
+                break;
+            }
+            let ancestry = self.ancestry(store, &id)?;
+            for parent in ancestry.map(|(_, parents)| parents).unwrap_or_default() {
+                add(&mut waiting, parent, below)?;
+            }
+        }
+        Ok(())
     }
 
     /// Position and parents of a commit.

@@ -4,7 +4,7 @@ use baraza_store::StoreError;
 use baraza_swarm::{Message, Role};
 use baraza_wire::{CommitId, ConversationId};
 
-use crate::account::conversation::Queued;
+use crate::account::conversation::{Conversation, Queued};
 use crate::account::{Account, CommandFailure, RequestId};
 use crate::command::{CommandError, MAX_BODY};
 
@@ -24,13 +24,18 @@ impl Account {
         reply_to: Option<CommitId>,
     ) -> Result<(), CommandFailure> {
         let account = self.core.account;
-        let conversation = self.conversation(&id)?;
+        // A text for a conversation whose first pack is being taken in waits for that.
+        let arriving = self.is_cloning(&id) && self.intakes.concern(&id);
+        let conversation = match self.conversations.get(&id).filter(|_| arriving) {
+            Some(conversation) => conversation,
+            None => self.conversation(&id)?,
+        };
         let role = conversation
             .ready()
             .map(|repository| repository.role(&account))
             .transpose()
             .map_err(|error| CommandError::Repository(error.to_string()))?;
-        if !matches!(role.flatten(), Some(Role::Admin | Role::Member)) {
+        if !arriving && !matches!(role.flatten(), Some(Role::Admin | Role::Member)) {
             return Err(CommandError::NotMember.into());
         }
         if body.is_empty() {
@@ -60,9 +65,7 @@ impl Account {
 
     /// Whether texts wait to be committed.
     pub(super) fn has_queued(&self) -> bool {
-        self.conversations
-            .values()
-            .any(|conversation| !conversation.queue.is_empty())
+        self.conversations.values().any(Conversation::has_queued)
     }
 
     /// Commits a batch of texts for each conversation that has some. Whether there was one.
@@ -70,7 +73,7 @@ impl Account {
         let waiting: Vec<ConversationId> = self
             .conversations
             .values()
-            .filter(|conversation| !conversation.queue.is_empty())
+            .filter(|conversation| conversation.has_queued())
             .map(|conversation| conversation.row.id)
             .collect();
         for id in &waiting {

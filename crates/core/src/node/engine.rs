@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{DATABASE, Inner, NodeError, loopback, now};
-use crate::account::{Account, AccountConfig, Output, RequestId};
+use crate::account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId};
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, LocalId};
 use crate::keys::Keys;
@@ -82,6 +82,7 @@ impl Engine {
             number: row.number,
             directory,
             display_name: row.display_name.clone(),
+            intake: IntakeLimits::default(),
         };
         let account = Account::open(config, &keys, store, now(), Rng::from_os())
             .map_err(|error| NodeError::Store(error.to_string()))?;
@@ -122,6 +123,7 @@ impl Engine {
             dht_events: Some(dht_events),
             answers: BTreeMap::new(),
             next_request: 0,
+            work: None,
             events: node.events.clone(),
             cursor: node.cursor.clone(),
         };
@@ -180,6 +182,8 @@ fn forward(client: baraza_dht::driver::ClientHandle) -> mpsc::UnboundedSender<ba
     sender
 }
 
+type JoinedWork = tokio::task::JoinHandle<Done>;
+
 struct Driver {
     account: Account,
     requests: mpsc::Receiver<Request>,
@@ -190,6 +194,8 @@ struct Driver {
     dht_events: Option<mpsc::Receiver<baraza_dht::Event>>,
     answers: BTreeMap<RequestId, Answer>,
     next_request: u64,
+    /// What another thread does for the account.
+    work: Option<JoinedWork>,
     events: broadcast::Sender<Arc<Event>>,
     cursor: Arc<AtomicU64>,
 }
@@ -217,6 +223,7 @@ impl Driver {
                     Some(event) => self.account.handle_dht(now(), event),
                     None => self.dht_events = None,
                 },
+                done = finished(&mut self.work) => self.account.handle_work(now(), done),
                 () = until(timeout) => self.account.handle_timeout(now()),
             }
         };
@@ -227,6 +234,10 @@ impl Driver {
         // Everything is written: peers are told, which has an end.
         drop(self.links);
         while self.link_events.recv().await.is_some() {}
+        // It was told to stop, and must not write where the next life of the account does.
+        if self.work.is_some() {
+            finished(&mut self.work).await;
+        }
         failed
     }
 
@@ -302,6 +313,9 @@ impl Driver {
                 // Nobody may be listening.
                 let _ = self.events.send(Arc::new(event));
             }
+            Output::Work(work) => {
+                self.work = Some(tokio::task::spawn_blocking(move || work.run()));
+            }
         }
     }
 }
@@ -313,6 +327,18 @@ async fn receive(
         Some(events) => events.recv().await,
         None => std::future::pending().await,
     }
+}
+
+async fn finished(work: &mut Option<JoinedWork>) -> Done {
+    let Some(running) = work else {
+        return std::future::pending().await;
+    };
+    let done = running.await;
+    *work = None;
+    done.unwrap_or_else(|error| {
+        tracing::error!(%error, "a pack was not taken in");
+        Done::nothing()
+    })
 }
 
 async fn until(deadline: Option<Instant>) {

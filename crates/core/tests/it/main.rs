@@ -10,6 +10,7 @@
 
 mod chat;
 mod faults;
+mod intake;
 mod node;
 mod requests;
 mod world;

@@ -9,6 +9,7 @@ use baraza_core::{
 };
 use baraza_identity::{Password, testing};
 use baraza_wire::{AccountId, ConversationId, Rng};
+use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 
 struct Person {
@@ -91,9 +92,8 @@ impl Person {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_meet_talk_restart_and_talk_on() {
-    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+/// Alice, and Bob, whom she has asked.
+async fn asked(directories: &[TempDir; 2]) -> (Person, Person, ConversationId) {
     let mut alice = person("alice", directories[0].path(), None).await;
     let mut bob = person("bob", directories[1].path(), Some(&alice.node)).await;
     for person in [&mut alice, &mut bob] {
@@ -114,6 +114,13 @@ async fn two_nodes_meet_talk_restart_and_talk_on() {
         matches!(event, EventBody::RequestReceived { conversation, .. } if *conversation == chat)
     })
     .await;
+    (alice, bob, chat)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_meet_talk_restart_and_talk_on() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (mut alice, mut bob, chat) = asked(&directories).await;
     bob.ask(Command::AcceptRequest { conversation: chat }).await;
     alice
         .wait("bob joins", |event| {
@@ -176,6 +183,32 @@ async fn two_nodes_meet_talk_restart_and_talk_on() {
         }
         other => panic!("{other:?}"),
     }
+    bob.node.shutdown().await;
+}
+
+/// On another thread, as it is large.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_packs_are_cloned_and_fetched() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (mut alice, mut bob, chat) = asked(&directories).await;
+    let mut rng = Rng::from_seed(5);
+    let mut letters = |count: usize| -> String {
+        let letter = |_| char::from(b'!' + u8::try_from(rng.range(0..90)).unwrap());
+        (0..count).map(letter).collect()
+    };
+    let texts = [letters(200_000), letters(200_000)];
+    alice.say(chat, &texts[0]).await;
+    bob.ask(Command::AcceptRequest { conversation: chat }).await;
+    bob.wait("the conversation is ready", |event| {
+        matches!(event, EventBody::ConversationReady { conversation } if *conversation == chat)
+    })
+    .await;
+    assert_eq!(bob.texts(chat).await, 1);
+    alice.say(chat, &texts[1]).await;
+    bob.hear(chat, &texts[1]).await;
+    bob.say(chat, "a lot").await;
+    alice.hear(chat, "a lot").await;
+    alice.node.shutdown().await;
     bob.node.shutdown().await;
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use baraza_core::{
-    Account, AccountConfig, Command, CommandError, Event, EventBody, Keys, LocalId, Message,
-    Output, Reply, RequestId,
+    Account, AccountConfig, Command, CommandError, Event, EventBody, IntakeLimits, Keys, LocalId,
+    Message, Output, Reply, RequestId, Work,
 };
 use baraza_dht::{Event as DhtEvent, OpId, Status, Value};
 use baraza_identity::testing;
@@ -50,11 +50,24 @@ pub(crate) struct Host {
     pub(crate) old: bool,
     /// Cut off from all others.
     pub(crate) cut: bool,
+    /// What it takes in at once.
+    pub(crate) intake: IntakeLimits,
+    /// Whether it keeps what it is to run aside.
+    pub(crate) holds_work: bool,
+    pub(crate) work: Option<Work>,
     pub(crate) events: Vec<Event>,
     replies: BTreeMap<RequestId, Result<Reply, CommandError>>,
     next_request: u64,
     next_channel: u64,
     listens: BTreeMap<OpId, InfoHash>,
+}
+
+impl Host {
+    /// Where a conversation is.
+    pub(crate) fn conversation(&self, chat: ConversationId) -> PathBuf {
+        let all = self.directory.join("conversations");
+        all.join(chat.to_hex())
+    }
 }
 
 /// The other end of a channel.
@@ -142,6 +155,9 @@ impl World {
             life: 0,
             old: false,
             cut: false,
+            intake: IntakeLimits::default(),
+            holds_work: false,
+            work: None,
             events: Vec::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -168,6 +184,7 @@ impl World {
             number: it.number,
             directory: it.directory.clone(),
             display_name: it.name.into(),
+            intake: it.intake,
         };
         let account = Account::open(config, &it.keys, store, self.now, rng).unwrap();
         it.account = Some(account);
@@ -183,6 +200,7 @@ impl World {
     pub(crate) fn kill(&mut self, host: usize) {
         let it = &mut self.hosts[host];
         it.account = None;
+        it.work = None;
         it.life += 1;
         it.listens.clear();
         self.lose_links(host, NOTICE_DEATH);
@@ -327,7 +345,7 @@ impl World {
     }
 
     /// Does the next thing that is due, wherever.
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let timeout = self
             .hosts
             .iter()
@@ -511,7 +529,24 @@ impl World {
                     self.hosts[host].replies.insert(request, result);
                 }
                 Some(Output::Event(event)) => self.hosts[host].events.push(event),
+                Some(Output::Work(work)) => {
+                    let it = &mut self.hosts[host];
+                    assert!(it.work.replace(work).is_none(), "two works at a time");
+                    if !it.holds_work {
+                        self.work(host);
+                        return self.drain(host);
+                    }
+                }
             }
+        }
+    }
+
+    /// Does what a host is to run aside.
+    pub(crate) fn work(&mut self, host: usize) {
+        let it = &mut self.hosts[host];
+        let done = it.work.take().expect("a work").run();
+        if let Some(account) = &mut it.account {
+            account.handle_work(self.now, done);
         }
     }
 
@@ -720,10 +755,7 @@ impl World {
     /// As [`Self::say`], once the conversation is ready.
     pub(crate) fn say_when_ready(&mut self, host: usize, chat: ConversationId, body: &str) {
         self.until("the conversation is ready", |world| {
-            world.has_event(host, |event| {
-                matches!(event, EventBody::ConversationReady { conversation }
-                    if *conversation == chat)
-            })
+            world.is_ready(host, chat)
         });
         self.say(host, chat, body);
     }
@@ -789,12 +821,14 @@ impl World {
         }
     }
 
+    pub(crate) fn is_ready(&self, host: usize, chat: ConversationId) -> bool {
+        self.has_event(host, |event| {
+            matches!(event, EventBody::ConversationReady { conversation } if *conversation == chat)
+        })
+    }
+
     /// Every commit of a repository is valid.
     pub(crate) fn verify(&self, host: usize, chat: ConversationId) {
-        let directory = self.hosts[host]
-            .directory
-            .join("conversations")
-            .join(chat.to_hex());
-        baraza_swarm::verify(&directory).unwrap();
+        baraza_swarm::verify(&self.hosts[host].conversation(chat)).unwrap();
     }
 }
