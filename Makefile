@@ -56,6 +56,8 @@ bench: ## Baraza and the real daemon side by side (release build; method: docs/b
 	@scripts/setup.sh bench
 	cargo build --locked --release --package baraza --bins
 	cargo build --locked --release --package baraza-dht --example cluster
+	cargo build --locked --release --package baraza-core --example intake_bench
+	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)
 
