@@ -46,7 +46,11 @@ pub(crate) const SYNC_LIFE: Duration = Duration::from_secs(10 * 60);
 /// How often a subscription is renewed. Others forget it after ten minutes; this keeps
 /// address translators from forgetting us.
 pub(crate) const LISTEN_PERIOD: Duration = Duration::from_secs(25);
-/// The same for a node whose address is public.
+/// The same where no translator is on the way. A firewall that lets answers pass forgets after
+/// two minutes at the earliest (RFC 4787 REQ-5, RFC 6092 section 3.2.3), and a node that starts
+/// anew and so forgets us should not go unnoticed for long.
+pub(crate) const DIRECT_LISTEN_PERIOD: Duration = Duration::from_secs(60);
+/// The same for a node that is said to be public and stable.
 pub(crate) const STABLE_LISTEN_PERIOD: Duration = Duration::from_secs(290);
 /// A value is put again this long before it would expire.
 pub(crate) const REFRESH_MARGIN: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ pub(super) struct Task {
     clients: BTreeMap<ClientId, Client>,
     /// Some client has a backlog.
     behind: bool,
+    /// Addresses under which others see us, as of the last look.
+    public: Vec<IpAddr>,
     state_file: Option<PathBuf>,
     keep_values: bool,
     save_at: Instant,
@@ -65,6 +67,7 @@ impl Task {
             left: handle.left(),
             clients: BTreeMap::new(),
             behind: false,
+            public: Vec::new(),
             state_file: config.state_file.clone(),
             keep_values: config.keep_values,
             save_at: Instant::now() + SAVE_PERIOD,
@@ -208,6 +211,15 @@ impl Task {
             match output {
                 Output::Transmit { to, bytes } => self.transmit(to, &bytes),
                 Output::Event { client, event } => self.deliver(client, event),
+            }
+        }
+        if !self.dht.public_addresses().eq(self.public.iter().copied()) {
+            self.public = self.dht.public_addresses().collect();
+            for address in &self.public {
+                // Only an address of this host can be bound.
+                if std::net::UdpSocket::bind((*address, 0)).is_ok() {
+                    self.dht.host_has(*address);
+                }
             }
         }
         let status = self.dht.status();

@@ -14,7 +14,8 @@ use crate::op::{OpKind, OpRef, PATIENCE};
 use crate::query::{Field, Query};
 use crate::request::Purpose;
 use crate::search::{
-    Action, LISTEN_PERIOD, MAX_PEERS, Next, STABLE_LISTEN_PERIOD, Search, SearchRef, Wanted,
+    Action, DIRECT_LISTEN_PERIOD, LISTEN_PERIOD, MAX_PEERS, Next, STABLE_LISTEN_PERIOD, Search,
+    SearchRef, Wanted,
 };
 
 /// How often a search that has nobody to ask looks again.
@@ -66,13 +67,16 @@ impl Dht {
 
     fn run_search_once(&mut self, at: SearchRef) -> bool {
         let now = self.now;
+        let mut actions = std::mem::take(&mut self.actions);
+        actions.clear();
+        let family = self.searches.get(at).map(|search| search.family);
         let period = if self.config.public_stable {
             STABLE_LISTEN_PERIOD
+        } else if family.is_some_and(|family| self.is_direct(family)) {
+            DIRECT_LISTEN_PERIOD
         } else {
             LISTEN_PERIOD
         };
-        let mut actions = std::mem::take(&mut self.actions);
-        actions.clear();
         let Some(search) = self.searches.get_mut(at) else {
             self.actions = actions;
             return false;

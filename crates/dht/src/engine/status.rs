@@ -14,6 +14,8 @@ const MAX_VOTES: usize = 32;
 pub(super) struct Votes {
     votes: Vec<([u8; 6], IpAddr)>,
     winner: Option<IpAddr>,
+    /// The last one of which the driver said that this host has it.
+    own: Option<IpAddr>,
     pub(super) dirty: bool,
 }
 
@@ -85,6 +87,26 @@ impl Dht {
             .flat_map(|family| self.votes.of(*family).ranking())
             .map(|(address, _)| address)
             .collect()
+    }
+
+    /// The addresses under which others see us, one of each family.
+    pub fn public_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        Family::BOTH
+            .iter()
+            .filter_map(|family| self.votes.of(*family).winner)
+    }
+
+    /// An interface of this host has this address: if others see us under it, nothing on the
+    /// way translates addresses, and less has to be sent.
+    pub fn host_has(&mut self, address: IpAddr) {
+        let family = Family::of(SocketAddr::new(address, 0));
+        self.votes.of_mut(family).own = Some(address);
+    }
+
+    /// Whether others see us under an address of this host.
+    pub(super) fn is_direct(&self, family: Family) -> bool {
+        let votes = self.votes.of(family);
+        votes.winner.is_some() && votes.winner == votes.own
     }
 
     pub(super) fn greet(&mut self, client: ClientId) {

@@ -386,3 +386,31 @@ fn a_key_with_many_values_is_read_in_full() {
     let listen = net.listen(4, key);
     net.until(MINUTE, |net| net.found(4, listen).len() == 200);
 }
+
+#[test]
+fn subscriptions_are_renewed_less_often_where_nothing_translates_addresses() {
+    // Requests to listen that others got in ten minutes, and whether values still arrive.
+    let renewals = |own: bool| {
+        let mut net = Net::with_nodes(31, 6);
+        net.connect();
+        net.run(MINUTE);
+        let seen: Vec<_> = net.hosts[5].dht.public_addresses().collect();
+        assert_eq!(seen, [net.hosts[5].address.ip()], "as the others see it");
+        if own {
+            net.hosts[5].dht.host_has(seen[0]);
+        }
+        let key = infohash("renewed");
+        let listen = net.listen(5, key);
+        net.run(MINUTE);
+        let before = net.hosts[5].dht.counters();
+        net.run(10 * MINUTE);
+        let after = net.hosts[5].dht.counters();
+        let put = net.put(0, key, &value(b"late"));
+        assert_eq!(net.done(0, put), Ok(()));
+        net.run(Duration::from_secs(5));
+        assert_eq!(net.found(5, listen), [b"late"]);
+        after.sent - before.sent
+    };
+    let (behind, direct) = (renewals(false), renewals(true));
+    assert!(direct * 10 < behind * 7, "{direct} of {behind}");
+}
