@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::routes::{accounts, contacts, conversations, events, status};
+use crate::routes::{accounts, contacts, conversations, events, groups, status};
 use crate::{error, types};
 
 #[derive(OpenApi)]
@@ -28,6 +28,8 @@ use crate::{error, types};
         conversations::list, conversations::show, conversations::members,
         conversations::history, conversations::send, conversations::message,
         conversations::delivery, conversations::mark_read,
+        groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
+        groups::ban, groups::react, groups::edit,
         events::poll, events::socket,
     ),
     components(schemas(

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod events;
+pub(crate) mod groups;
 pub(crate) mod status;
 
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
 use baraza_wire::{AccountId, CommitId, ConversationId};
 
@@ -45,11 +46,25 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/requests/{conversation}/block",
             post(contacts::block_asker),
         )
-        .route("/conversations", get(conversations::list))
-        .route("/conversations/{conversation}", get(conversations::show))
+        .route(
+            "/conversations",
+            get(conversations::list).post(groups::create),
+        )
+        .route(
+            "/conversations/{conversation}",
+            get(conversations::show).delete(groups::leave),
+        )
+        .route(
+            "/conversations/{conversation}/profile",
+            get(groups::profile).patch(groups::change_profile),
+        )
         .route(
             "/conversations/{conversation}/members",
-            get(conversations::members),
+            get(conversations::members).post(groups::invite),
+        )
+        .route(
+            "/conversations/{conversation}/members/{member}",
+            delete(groups::ban),
         )
         .route(
             "/conversations/{conversation}/messages",
@@ -57,7 +72,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route(
             "/conversations/{conversation}/messages/{message}",
-            get(conversations::message),
+            get(conversations::message).patch(groups::edit),
+        )
+        .route(
+            "/conversations/{conversation}/messages/{message}/reactions",
+            post(groups::react),
         )
         .route(
             "/conversations/{conversation}/messages/{message}/delivery",
@@ -165,6 +184,7 @@ impl From<CommandError> for ApiError {
             CommandError::Oneself => Self::unprocessable("oneself", text),
             CommandError::Blocked => Self::conflict("blocked", text),
             CommandError::NotMember => Self::new(StatusCode::FORBIDDEN, "not_member", text),
+            CommandError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "not_allowed", text),
             CommandError::Invalid(_) => Self::unprocessable("invalid", text),
             CommandError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
                 .hint("try again in a moment"),

@@ -185,7 +185,10 @@ pub struct ContactRequest {
     /// Who asks.
     #[schema(value_type = String)]
     pub from: AccountId,
-    /// The name the asker gives: it proves nothing.
+    /// 0: to become a contact; else to join a group.
+    #[serde(default)]
+    pub mode: u8,
+    /// The name the asker gives, or the title of the group: it proves nothing.
     pub name: String,
     /// When it came.
     #[schema(value_type = u64)]
@@ -197,6 +200,7 @@ impl From<core::Request> for ContactRequest {
         Self {
             conversation: request.conversation,
             from: request.from,
+            mode: request.mode,
             name: request.name,
             received: request.received,
         }
@@ -348,6 +352,72 @@ pub struct Asked {
     /// The conversation; the other comes into it by accepting.
     #[schema(value_type = Option<String>)]
     pub conversation: Option<ConversationId>,
+}
+
+/// Makes a group.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGroup {
+    /// What it is called and looks like.
+    #[serde(default)]
+    pub profile: GroupProfile,
+    /// Jami IDs of those invited.
+    #[serde(default)]
+    pub members: Vec<String>,
+}
+
+/// What a group is called and looks like. In a change, what is left out stays, and what is
+/// empty is removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupProfile {
+    /// The title, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The description, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The picture, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// A conversation that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewConversation {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub conversation: ConversationId,
+}
+
+/// Invites somebody.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMember {
+    /// Whom: a Jami ID.
+    pub id: String,
+}
+
+/// Puts an emoji to a message.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewReaction {
+    /// The emoji.
+    pub emoji: String,
+}
+
+/// Gives a message another wording.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditText {
+    /// The new text; empty to delete the message.
+    pub body: String,
+}
+
+impl std::fmt::Debug for EditText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EditText({} bytes)", self.body.len())
+    }
 }
 
 /// Notes what was read.

@@ -132,7 +132,32 @@ pub(crate) enum Action {
         #[arg(long = "in", value_name = "WHO")]
         within: Option<String>,
     },
-    /// Look at conversations
+    /// Put an emoji to a message
+    React {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The message: its ID, or the beginning of it
+        message: String,
+        /// The emoji
+        emoji: String,
+    },
+    /// Give a text of yours another wording
+    Edit {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The message: its ID, or the beginning of it
+        message: String,
+        /// The new text
+        text: String,
+    },
+    /// Delete a text or reaction of yours; those who have it already may have read it
+    Delete {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The message: its ID, or the beginning of it
+        message: String,
+    },
+    /// Look at conversations; make and lead groups
     Conversation {
         #[command(subcommand)]
         action: ConversationAction,
@@ -326,6 +351,44 @@ pub(crate) enum ConversationAction {
     List,
     /// Who is in a conversation
     Members {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+    },
+    /// Make a group, and invite people to it
+    Create {
+        /// What it is called
+        #[arg(long, default_value = "")]
+        title: String,
+        /// Jami IDs of those invited
+        members: Vec<String>,
+    },
+    /// Invite somebody to a group, or again; takes a banned member back
+    Invite {
+        /// The group: its ID, or the beginning of it
+        who: String,
+        /// Whom: the Jami ID
+        member: String,
+    },
+    /// Throw somebody out of a group; with several admins, vote for it
+    Ban {
+        /// The group: its ID, or the beginning of it
+        who: String,
+        /// Whom: the Jami ID
+        member: String,
+    },
+    /// Show or change title, description and picture of a group
+    Profile {
+        /// The group: its ID, or the beginning of it
+        who: String,
+        /// A new title; an empty one removes it
+        #[arg(long)]
+        title: Option<String>,
+        /// A new description; an empty one removes it
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Leave a conversation, and remove it here
+    Leave {
         /// A contact or conversation: its ID, or the beginning of it
         who: String,
     },

@@ -29,6 +29,15 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Chat { who, lines } => chat::run(&context, &who, lines).await,
         Action::Contact { action } => contact::run(&context, action).await,
         Action::Conversation { action } => conversation::run(&context, action).await,
+        Action::React {
+            who,
+            message,
+            emoji,
+        } => message::react(&context, &who, &message, emoji).await,
+        Action::Edit { who, message, text } => message::edit(&context, &who, &message, text).await,
+        Action::Delete { who, message } => {
+            message::edit(&context, &who, &message, String::new()).await
+        }
         Action::History {
             who,
             lines,

@@ -16,6 +16,7 @@ mod contacts;
 mod conversation;
 mod devices;
 mod git;
+mod groups;
 mod index;
 mod instant;
 mod intake;
@@ -267,6 +268,7 @@ impl Account {
         account.load_conversations()?;
         account.start_registration();
         account.start_contacts();
+        account.check_members()?;
         Ok(account)
     }
 
@@ -502,6 +504,7 @@ impl Account {
             }
             Timer::Channel(channel) => return self.channel_timeout(channel),
             Timer::Clone(conversation) => return self.try_clone(conversation),
+            Timer::Erase(conversation) => return self.erase_conversation(&conversation),
             Timer::Maintain => self.maintain(),
         }
         Ok(())

@@ -11,8 +11,13 @@ use crate::event::{LocalId, Message, Presence, RegistrationState};
 /// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
 /// clients do; this is above anything typed or pasted by people.
 pub const MAX_BODY: usize = 256 * 1024;
-/// Longest display name, in bytes.
+/// Longest display name, in bytes; and longest title of a group.
 pub const MAX_NAME: usize = 256;
+/// Longest description of a group, in bytes.
+pub const MAX_DESCRIPTION: usize = 4096;
+/// Longest picture of a group, in bytes of base64. It goes with invitations, in which peers
+/// take less than 64,000 bytes.
+pub const MAX_PICTURE: usize = 60_000;
 /// Most messages one [`Command::History`] gives.
 pub const MAX_PAGE: usize = 1_000_000;
 
@@ -62,6 +67,42 @@ pub enum Command {
         /// Whether nothing from it may arrive any more.
         ban: bool,
     },
+    /// Makes a group, and invites people to it: [`Reply::Conversation`].
+    CreateGroup {
+        /// Its profile.
+        profile: ProfileChange,
+        /// Who is invited.
+        members: Vec<AccountId>,
+    },
+    /// Invites somebody to a group, once more if need be; takes a banned one back:
+    /// [`Reply::Done`].
+    AddMember {
+        /// Which group.
+        conversation: ConversationId,
+        /// Who.
+        member: AccountId,
+    },
+    /// Throws somebody out of a group; where there are several admins, votes for it:
+    /// [`Reply::Done`].
+    BanMember {
+        /// Which group.
+        conversation: ConversationId,
+        /// Who.
+        member: AccountId,
+    },
+    /// Leaves a conversation, and removes it here: [`Reply::Done`]. For a conversation of
+    /// two this removes the contact.
+    Leave {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Changes the profile of a group: [`Reply::Done`].
+    UpdateProfile {
+        /// Which group.
+        conversation: ConversationId,
+        /// What.
+        profile: ProfileChange,
+    },
     /// Conversations that can be used: [`Reply::Conversations`].
     Conversations,
     /// Mode and profile of a conversation: [`Reply::Info`].
@@ -82,6 +123,26 @@ pub enum Command {
         body: String,
         /// The message it answers.
         reply_to: Option<CommitId>,
+    },
+    /// Puts an emoji to a message. [`Reply::Message`] when it is durable; that message is
+    /// edited to take it back.
+    React {
+        /// Where.
+        conversation: ConversationId,
+        /// The message.
+        message: CommitId,
+        /// The emoji, at most [`MAX_NAME`] bytes.
+        emoji: String,
+    },
+    /// Gives one's own text another wording, or with an empty one deletes it or a reaction.
+    /// [`Reply::Message`] when it is durable.
+    EditMessage {
+        /// Where.
+        conversation: ConversationId,
+        /// The message, as it was first written.
+        message: CommitId,
+        /// The new text, at most [`MAX_BODY`] bytes.
+        body: String,
     },
     /// Messages, newest first: [`Reply::History`].
     History {
@@ -118,6 +179,17 @@ pub enum Command {
     },
     /// What the account is doing: [`Reply::Diagnostics`].
     Diagnostics,
+}
+
+/// What changes in the profile of a group: what is `None` stays, what is empty is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileChange {
+    /// The title, one line.
+    pub title: Option<String>,
+    /// The description, one line.
+    pub description: Option<String>,
+    /// The picture, base64.
+    pub avatar: Option<String>,
 }
 
 /// The answer to a [`Command`].
@@ -181,7 +253,9 @@ pub struct Request {
     pub from: AccountId,
     /// The conversation offered.
     pub conversation: ConversationId,
-    /// The name the asker gives, which proves nothing.
+    /// The mode of the conversation; 0 is one-to-one.
+    pub mode: u8,
+    /// The name the asker gives, or the title of the group; proves nothing.
     pub name: String,
     /// When it came.
     pub received: UnixTime,
@@ -319,6 +393,9 @@ pub enum CommandError {
     /// One may not write there.
     #[error("not a member of this conversation")]
     NotMember,
+    /// The rules of the conversation do not allow it.
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
     /// An argument is not acceptable.
     #[error("{0}")]
     Invalid(String),

@@ -103,7 +103,10 @@ pub enum EventBody {
         from: AccountId,
         /// The conversation offered.
         conversation: ConversationId,
-        /// The name the asker gives, which proves nothing; may be empty.
+        /// The mode of the conversation; 0 is one-to-one.
+        mode: u8,
+        /// The name the asker gives, or the title of the group; proves nothing, and may be
+        /// empty.
         name: String,
         /// When it came.
         received: UnixTime,

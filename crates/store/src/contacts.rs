@@ -40,6 +40,8 @@ pub struct RequestRow {
     pub conversation: ConversationId,
     /// Who asks.
     pub sender: AccountId,
+    /// The mode of the conversation; 0 is one-to-one.
+    pub mode: u8,
     /// The name the sender gives.
     pub name: String,
     /// When it came (or was sent, where the sender says).
@@ -109,7 +111,7 @@ impl Store {
     /// If the database fails.
     pub fn requests(&self, account: i64) -> Result<Vec<RequestRow>, StoreError> {
         self.query(
-            "SELECT conversation, sender, name, received, declined
+            "SELECT conversation, sender, name, received, declined, mode
              FROM requests WHERE account = ?1 ORDER BY received, conversation",
             [account],
             |row| {
@@ -119,6 +121,7 @@ impl Store {
                     name: row.get(2)?,
                     received: column::time(row, 3)?,
                     declined: column::time(row, 4)?,
+                    mode: row.get(5)?,
                 })
             },
         )
@@ -130,10 +133,12 @@ impl Store {
     /// If the database fails.
     pub fn put_request(&mut self, account: i64, row: &RequestRow) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO requests (account, conversation, sender, name, received, declined)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO requests
+                 (account, conversation, sender, name, received, declined, mode)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET sender = excluded.sender, name = excluded.name,
-                 received = excluded.received, declined = excluded.declined",
+                 received = excluded.received, declined = excluded.declined,
+                 mode = excluded.mode",
             (
                 account,
                 row.conversation.as_bytes(),
@@ -141,6 +146,7 @@ impl Store {
                 &row.name,
                 column::stored(row.received.millis()),
                 column::stored(row.declined.millis()),
+                row.mode,
             ),
         )?;
         Ok(())

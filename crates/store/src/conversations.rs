@@ -11,7 +11,7 @@ pub enum ConversationState {
     Cloning,
     /// Its repository is here.
     Ready,
-    /// Removed from this device.
+    /// Left: gone for the user, but others may have to fetch that.
     Removed,
 }
 
@@ -171,6 +171,61 @@ impl Store {
     /// If the database fails.
     pub fn remove_conversation(&mut self, number: i64) -> Result<(), StoreError> {
         self.execute("DELETE FROM conversations WHERE id = ?1", [number])?;
+        Ok(())
+    }
+
+    /// Accounts that were invited by us and have not joined, and since when.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn invitations(&self, conversation: i64) -> Result<Vec<(AccountId, UnixTime)>, StoreError> {
+        self.query(
+            "SELECT target, created FROM invitations WHERE conversation = ?1 ORDER BY target",
+            [conversation],
+            |row| {
+                Ok((
+                    AccountId::new(column::bytes(row, 0)?),
+                    column::time(row, 1)?,
+                ))
+            },
+        )
+    }
+
+    /// Notes that an account is to be invited.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn put_invitation(
+        &mut self,
+        conversation: i64,
+        target: &AccountId,
+        created: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO invitations (conversation, target, created) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET created = excluded.created",
+            (
+                conversation,
+                target.as_bytes(),
+                column::stored(created.millis()),
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Notes that an account need not be invited any more.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn remove_invitation(
+        &mut self,
+        conversation: i64,
+        target: &AccountId,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM invitations WHERE conversation = ?1 AND target = ?2",
+            (conversation, target.as_bytes()),
+        )?;
         Ok(())
     }
 

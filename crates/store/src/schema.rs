@@ -5,7 +5,10 @@ use rusqlite::Connection;
 use crate::database::StoreError;
 
 /// The migrations, in order. Never change one that was released: add another.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Brings a database up to date.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

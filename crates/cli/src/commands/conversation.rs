@@ -1,4 +1,6 @@
-use baraza_api::types::{Conversation, Member};
+use baraza_api::types::{Conversation, GroupProfile, Member, NewConversation, NewGroup, NewMember};
+use baraza_wire::id::parse_account_uri;
+use hyper::Method;
 
 use super::Context;
 use crate::args::ConversationAction;
@@ -43,6 +45,62 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
                 output::line(&format!("{}  {}{you}", member.id, member.role.as_str()))?;
             }
             Ok(())
+        }
+        ConversationAction::Create { title, members } => {
+            let new = NewGroup {
+                profile: GroupProfile {
+                    title: Some(title).filter(|title| !title.is_empty()),
+                    ..GroupProfile::default()
+                },
+                members,
+            };
+            let made: NewConversation = client.post(&base, &new).await?;
+            if context.json() {
+                return output::json(&made);
+            }
+            output::line(&made.conversation.to_hex())
+        }
+        ConversationAction::Invite { who, member } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let path = format!("{base}/{}/members", conversation.id);
+            client.post(&path, &NewMember { id: member }).await
+        }
+        ConversationAction::Ban { who, member } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let member = parse_account_uri(member.trim())
+                .map_err(|error| CliError::Usage(format!("{member}: {error}")))?;
+            let path = format!("{base}/{}/members/{member}", conversation.id);
+            client.call(Method::DELETE, &path, None::<&()>).await
+        }
+        ConversationAction::Profile {
+            who,
+            title,
+            description,
+        } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let path = format!("{base}/{}/profile", conversation.id);
+            if title.is_some() || description.is_some() {
+                let change = GroupProfile {
+                    title,
+                    description,
+                    avatar: None,
+                };
+                return client.call(Method::PATCH, &path, Some(&change)).await;
+            }
+            let profile: GroupProfile = client.get(&path).await?;
+            if context.json() {
+                return output::json(&profile);
+            }
+            let text = |text: Option<String>| output::printable(&text.unwrap_or_default());
+            output::line(&format!("title        {}", text(profile.title)))?;
+            output::line(&format!("description  {}", text(profile.description)))?;
+            let picture = profile.avatar.map_or("none", |_| "yes");
+            output::line(&format!("picture      {picture}"))
+        }
+        ConversationAction::Leave { who } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let path = format!("{base}/{}", conversation.id);
+            client.call(Method::DELETE, &path, None::<&()>).await
         }
         // Needs no node: done elsewhere.
         ConversationAction::Verify { .. } => Ok(()),

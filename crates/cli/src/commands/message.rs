@@ -2,9 +2,11 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use baraza_api::types::{
-    Account, Conversation, DeliveryReport, MessagePage, MessageView, NewMessage, Written,
+    Account, Conversation, DeliveryReport, EditText, MessagePage, MessageView, NewMessage,
+    NewReaction, Written,
 };
 use baraza_wire::{CommitId, UnixTime};
+use hyper::Method;
 use serde_json::json;
 
 use super::Context;
@@ -71,6 +73,49 @@ pub(crate) async fn send(
     output::line(&written.id.to_hex())
 }
 
+pub(crate) async fn react(
+    context: &Context<'_>,
+    who: &str,
+    message: &str,
+    emoji: String,
+) -> Result<(), CliError> {
+    let path = one(context, who, message).await?;
+    let path = format!("{path}/reactions");
+    let written: Written = context.client.post(&path, &NewReaction { emoji }).await?;
+    told(context, &written)
+}
+
+pub(crate) async fn edit(
+    context: &Context<'_>,
+    who: &str,
+    message: &str,
+    body: String,
+) -> Result<(), CliError> {
+    let path = one(context, who, message).await?;
+    let edit = EditText { body };
+    let written: Written = context
+        .client
+        .call(Method::PATCH, &path, Some(&edit))
+        .await?;
+    told(context, &written)
+}
+
+/// The path of a message.
+async fn one(context: &Context<'_>, who: &str, message: &str) -> Result<String, CliError> {
+    let account = find::account(context.client, context.global).await?;
+    let conversation = find::conversation(context.client, &account, who).await?;
+    let id = find_message(context, &account, &conversation, message).await?;
+    let id = id.ok_or_else(|| CliError::NotFound(format!("there is no message {message}")))?;
+    Ok(format!("{}/{id}", messages(&account, &conversation)))
+}
+
+fn told(context: &Context<'_>, written: &Written) -> Result<(), CliError> {
+    if context.json() {
+        return output::json(written);
+    }
+    output::line(&written.id.to_hex())
+}
+
 fn read_text() -> Result<String, CliError> {
     let mut text = String::new();
     std::io::stdin()
@@ -127,7 +172,13 @@ pub(crate) async fn read(
     part: &Part,
 ) -> Result<Vec<MessageView>, CliError> {
     let path = messages(account, conversation);
-    let wanted = |message: &MessageView| part.all || message.kind == "text/plain";
+    let wanted = |message: &MessageView| {
+        part.all
+            || matches!(
+                message.kind.as_str(),
+                "text/plain" | "application/edited-message"
+            )
+    };
     let forward = part.after.is_some();
     let mut cursor = part.after.clone().or_else(|| part.before.clone());
     let mut found: Vec<MessageView> = Vec::new();
@@ -174,10 +225,26 @@ pub(crate) fn show(message: &MessageView, account: &Account) -> Result<(), CliEr
         short(&author)
     };
     let id = message.id.to_hex();
+    let field = |name: &str| message.fields.get(name).map_or("", String::as_str);
     let text = match message.kind.as_str() {
+        _ if !field("edit").is_empty() => {
+            let original = printable(short(field("edit")));
+            if message.body.is_empty() {
+                format!("* deletes {original}")
+            } else {
+                let body = printable(&message.body).replace('\n', "\n    ");
+                format!("* changes {original} to: {body}")
+            }
+        }
+        "text/plain" if !field("react-to").is_empty() => {
+            let (emoji, to) = (
+                printable(&message.body),
+                printable(short(field("react-to"))),
+            );
+            format!("* {emoji} to {to}")
+        }
         "text/plain" => printable(&message.body).replace('\n', "\n    "),
         "member" => {
-            let field = |name: &str| message.fields.get(name).map_or("?", String::as_str);
             let what = match field("action") {
                 "add" => "was invited",
                 "join" => "joined",
@@ -188,6 +255,8 @@ pub(crate) fn show(message: &MessageView, account: &Account) -> Result<(), CliEr
             };
             format!("* {} {what}", printable(short(field("uri"))))
         }
+        "vote" => format!("* votes on {}", printable(short(field("uri")))),
+        "application/update-profile" => "* the profile was changed".into(),
         "initial" => "* the conversation begins".into(),
         "merge" => "* histories were joined".into(),
         other => format!("* {}", printable(other)),

@@ -41,8 +41,14 @@ fn describe(event: &Value) -> String {
             format!("{} {detail}", state.as_str())
         }
         EventBody::DeviceAnnounced => "others can find this device".into(),
+        EventBody::RequestReceived {
+            from,
+            name,
+            mode: 0,
+            ..
+        } => format!("{from} asks to become a contact, and says to be \"{name}\""),
         EventBody::RequestReceived { from, name, .. } => {
-            format!("{from} asks to become a contact, and says to be \"{name}\"")
+            format!("{from} invites to a group, and says it is \"{name}\"")
         }
         EventBody::RequestRemoved { conversation } => {
             format!("the request for {} is answered", hex(conversation))

@@ -1,5 +1,6 @@
 //! The arguments of a request, with their defaults.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -54,6 +55,40 @@ impl Arguments {
                 text.parse().with_context(|| format!("{name} {text:?}"))?,
             )),
         }
+    }
+
+    /// Ids; none if they were left out.
+    pub(crate) fn ids<T>(&mut self, name: &str) -> anyhow::Result<Vec<T>>
+    where
+        T: FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let list = match self.0.remove(name) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(other) => bail!("{name} must be a list, not {other}"),
+        };
+        list.into_iter()
+            .map(|id| match id {
+                Value::String(text) => text.parse().with_context(|| format!("{name} {text:?}")),
+                other => bail!("{name} must be texts, not {other}"),
+            })
+            .collect()
+    }
+
+    /// Texts by name; none if they were left out.
+    pub(crate) fn texts(&mut self, name: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let map = match self.0.remove(name) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(map)) => map,
+            Some(other) => bail!("{name} must be an object, not {other}"),
+        };
+        map.into_iter()
+            .map(|(key, value)| match value {
+                Value::String(text) => Ok((key, text)),
+                other => bail!("{name} must hold texts, not {other}"),
+            })
+            .collect()
     }
 
     /// Seconds.

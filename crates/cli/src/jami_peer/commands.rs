@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use baraza_core::command::{Contact, Identity};
 use baraza_core::event::{EventBody, LocalId, RegistrationState};
-use baraza_core::{Command, Node, Reply};
+use baraza_core::{Command, Node, ProfileChange, Reply};
 use baraza_identity::Password;
 use baraza_wire::{AccountId, ConversationId};
 use serde_json::{Map, Value, json};
@@ -49,7 +49,84 @@ impl Peer {
                 let ids = self.node.accounts().into_iter();
                 Ok(ids.map(|account| json!(account.account)).collect())
             }
+            "add_member" => {
+                let account = self.account(&mut with)?;
+                let command = Command::AddMember {
+                    conversation: conversation(&mut with)?,
+                    member: with.id("jami_id")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
             "create_account" => self.create_account(with).await,
+            "create_group" => {
+                let account = self.account(&mut with)?;
+                let command = Command::CreateGroup {
+                    profile: ProfileChange {
+                        title: Some(with.text("title")?).filter(|title| !title.is_empty()),
+                        ..ProfileChange::default()
+                    },
+                    members: with.ids("members")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "edit_message" => {
+                let account = self.account(&mut with)?;
+                let command = Command::EditMessage {
+                    conversation: conversation(&mut with)?,
+                    message: with.id("message")?,
+                    body: with.text("body")?,
+                };
+                let _answers_when_written = with.seconds("wait", 10.0)?;
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "leave" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::Leave { conversation }).await?;
+                Ok(json!(true))
+            }
+            "react" => {
+                let account = self.account(&mut with)?;
+                let command = Command::React {
+                    conversation: conversation(&mut with)?,
+                    message: with.id("message")?,
+                    emoji: with.required("emoji")?,
+                };
+                let _answers_when_written = with.seconds("wait", 10.0)?;
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "remove_member" => {
+                let account = self.account(&mut with)?;
+                let command = Command::BanMember {
+                    conversation: conversation(&mut with)?,
+                    member: with.id("jami_id")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "set_conversation_info" => {
+                let account = self.account(&mut with)?;
+                let conversation = conversation(&mut with)?;
+                let mut infos = with.texts("infos")?;
+                let command = Command::UpdateProfile {
+                    conversation,
+                    profile: ProfileChange {
+                        title: infos.remove("title"),
+                        description: infos.remove("description"),
+                        avatar: infos.remove("avatar"),
+                    },
+                };
+                if let Some(other) = infos.keys().next() {
+                    bail!("no information {other}");
+                }
+                with.end()?;
+                self.ask(account, command).await
+            }
             "conversation_info" => {
                 let account = self.account(&mut with)?;
                 let conversation = conversation(&mut with)?;

@@ -214,11 +214,10 @@ impl Account {
         }
         match Wish::parse(name, &self.core.device) {
             Wish::Msg => Some(ChannelKind::Msg(MessageStream::new())),
-            Wish::Sip => self
-                .is_known(account)
-                .then(|| self.core.sip_channel(*account)),
+            // Of strangers too: they may invite to a group.
+            Wish::Sip => Some(self.core.sip_channel(*account)),
             Wish::Git(conversation) => {
-                let repository = self.conversations.get(&conversation)?.ready()?;
+                let repository = self.conversations.get(&conversation)?.shared()?;
                 let allowed = repository.is_authorised(account).unwrap_or(false)
                     && !repository.is_banned_device(&peer.device).unwrap_or(true);
                 allowed.then(|| ChannelKind::Serve {
@@ -284,6 +283,7 @@ impl Account {
         self.send_waiting(id)?;
         // It may be a new run of the device, although the link of the last one seems to live.
         self.check_device(id)?;
+        self.invite(id)?;
         let owner = self.devices.get(&id).map(|device| device.row.owner);
         let shared = owner.map(|owner| self.shared_with(&owner));
         for conversation in shared.unwrap_or_default() {

@@ -39,6 +39,26 @@ impl Account {
             self.queue_text(request, conversation, body, reply_to)?;
             return Ok(None);
         }
+        let command = match command {
+            Command::React {
+                conversation,
+                message,
+                emoji,
+            } => {
+                self.queue_reaction(request, conversation, message, emoji)?;
+                return Ok(None);
+            }
+            Command::EditMessage {
+                conversation,
+                message,
+                body,
+            } => {
+                self.flush()?;
+                self.queue_edit(request, conversation, message, body)?;
+                return Ok(None);
+            }
+            command => command,
+        };
         // What was written before is there for what is asked now.
         while self.has_queued() {
             self.commit_queued()?;
@@ -64,6 +84,34 @@ impl Account {
             }
             Command::RemoveContact { contact, ban } => {
                 self.remove_contact(contact, ban)?;
+                Reply::Done
+            }
+            Command::CreateGroup { profile, members } => {
+                Reply::Conversation(self.create_group(profile, &members)?)
+            }
+            Command::AddMember {
+                conversation,
+                member,
+            } => {
+                self.add_member(conversation, member)?;
+                Reply::Done
+            }
+            Command::BanMember {
+                conversation,
+                member,
+            } => {
+                self.ban_member(conversation, member)?;
+                Reply::Done
+            }
+            Command::Leave { conversation } => {
+                self.leave(conversation)?;
+                Reply::Done
+            }
+            Command::UpdateProfile {
+                conversation,
+                profile,
+            } => {
+                self.update_profile(conversation, profile)?;
                 Reply::Done
             }
             Command::Conversations => Reply::Conversations(self.conversation_list()?),
@@ -93,7 +141,9 @@ impl Account {
                 message,
             } => Reply::Delivery(self.delivery(&conversation, message)?),
             Command::Diagnostics => Reply::Diagnostics(self.diagnostics()),
-            Command::SendMessage { .. } => return Ok(None),
+            Command::SendMessage { .. } | Command::React { .. } | Command::EditMessage { .. } => {
+                return Ok(None);
+            }
         };
         Ok(Some(reply))
     }
@@ -145,6 +195,7 @@ impl Account {
             .map(|row| Request {
                 from: row.sender,
                 conversation: row.conversation,
+                mode: row.mode,
                 name: row.name.clone(),
                 received: row.received,
             })
@@ -221,7 +272,7 @@ impl Account {
         Ok(members.collect())
     }
 
-    fn history(
+    pub(super) fn history(
         &self,
         id: &ConversationId,
         from: Option<CommitId>,

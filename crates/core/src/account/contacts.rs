@@ -7,6 +7,7 @@ use baraza_swarm::{Repository, RepositoryError, Role};
 use baraza_wire::{AccountId, ConversationId, UnixTime};
 
 use crate::account::conversation::Conversation;
+use crate::account::timers::Timer;
 use crate::account::{Account, CommandFailure};
 use crate::command::CommandError;
 use crate::event::EventBody;
@@ -25,6 +26,7 @@ impl Account {
             if conversation.row.state == ConversationState::Cloning {
                 watched.extend(conversation.row.peer);
             }
+            watched.extend(conversation.invitations.keys().copied());
         }
         for account in watched {
             self.watch(account);
@@ -38,7 +40,7 @@ impl Account {
 
     /// Hears of the devices of a conversation's members.
     pub(super) fn watch_members(&mut self, id: &ConversationId) {
-        let Some(repository) = self.conversations.get(id).and_then(Conversation::ready) else {
+        let Some(repository) = self.conversations.get(id).and_then(Conversation::shared) else {
             return;
         };
         let members = repository.members().unwrap_or_default();
@@ -184,7 +186,18 @@ impl Account {
     }
 
     /// Removes a conversation from this device.
-    fn remove_conversation(&mut self, id: &ConversationId) -> Result<(), StoreError> {
+    pub(super) fn remove_conversation(&mut self, id: &ConversationId) -> Result<(), StoreError> {
+        if self.conversations.contains_key(id) {
+            self.erase_conversation(id)?;
+            self.core
+                .emit(EventBody::ConversationRemoved { conversation: *id });
+        }
+        Ok(())
+    }
+
+    /// Removes from this device what is left of a conversation.
+    pub(super) fn erase_conversation(&mut self, id: &ConversationId) -> Result<(), StoreError> {
+        self.core.timers.clear(Timer::Erase(*id));
         let Some(conversation) = self.conversations.get_mut(id) else {
             return Ok(());
         };
@@ -210,10 +223,7 @@ impl Account {
             .store
             .remove_conversation(conversation.row.number)?;
         self.remove_directory(id);
-        self.forget_intakes(id)?;
-        self.core
-            .emit(EventBody::ConversationRemoved { conversation: *id });
-        Ok(())
+        self.forget_intakes(id)
     }
 
     /// The command to ask somebody to become a contact.
@@ -263,10 +273,13 @@ impl Account {
     /// The command to accept a request.
     pub(super) fn accept_request(&mut self, id: ConversationId) -> Result<(), CommandFailure> {
         let request = self.requests.get(&id).filter(|row| row.is_pending());
-        let sender = request.ok_or(CommandError::NoSuchRequest)?.sender;
+        let request = request.ok_or(CommandError::NoSuchRequest)?;
+        let (sender, mode) = (request.sender, request.mode);
         self.forget_request(&id)?;
-        self.add_contact(sender, true, Some(id))?;
-        self.owe(OutboxKind::Confirmation, sender, id)?;
+        if mode == 0 {
+            self.add_contact(sender, true, Some(id))?;
+            self.owe(OutboxKind::Confirmation, sender, id)?;
+        }
         Ok(self.clone_conversation(id, sender)?)
     }
 
@@ -276,8 +289,10 @@ impl Account {
         id: ConversationId,
         peer: AccountId,
     ) -> Result<(), StoreError> {
-        if self.conversations.contains_key(&id) {
-            return Ok(());
+        match self.conversations.get(&id) {
+            None => {}
+            Some(left) if left.is_left() => self.erase_conversation(&id)?,
+            Some(_) => return Ok(()),
         }
         let mut row = ConversationRow {
             number: 0,

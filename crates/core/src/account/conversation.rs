@@ -28,6 +28,8 @@ pub(super) struct Conversation {
     pub(super) partial: bool,
     /// Devices of the other members.
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
+    /// Whom we invited, and when, as long as they have not joined.
+    pub(super) invitations: BTreeMap<AccountId, UnixTime>,
     /// Texts to be committed.
     pub(super) queue: VecDeque<Queued>,
     /// Commits in the index's memory that are not in the database yet.
@@ -111,6 +113,7 @@ impl Conversation {
             diverged: false,
             partial: false,
             peers: BTreeMap::new(),
+            invitations: BTreeMap::new(),
             queue: VecDeque::new(),
             fresh: Vec::new(),
             waiting: Vec::new(),
@@ -123,6 +126,29 @@ impl Conversation {
     /// Whether it can be used.
     pub(super) fn is_ready(&self) -> bool {
         self.row.state == ConversationState::Ready && self.repository.is_some()
+    }
+
+    /// Whether it was left.
+    pub(super) fn is_left(&self) -> bool {
+        self.row.state == ConversationState::Removed
+    }
+
+    /// Whether others may fetch it: it can be used, or was left and they do not know yet.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared().is_some()
+    }
+
+    /// Its repository, if others may fetch it.
+    pub(super) fn shared(&self) -> Option<&Repository> {
+        match self.row.state {
+            ConversationState::Ready | ConversationState::Removed => self.repository.as_ref(),
+            ConversationState::Cloning => None,
+        }
+    }
+
+    /// Whether we invited an account that has not joined.
+    pub(super) fn invites(&self, account: &AccountId) -> bool {
+        self.is_ready() && self.invitations.contains_key(account)
     }
 
     /// Whether texts can be committed.
@@ -532,9 +558,11 @@ impl Account {
             let directory = self.core.conversation_directory(&row.id);
             let id = row.id;
             let mut conversation = Conversation::new(row, None);
-            if conversation.row.state == ConversationState::Ready {
+            if conversation.row.state != ConversationState::Cloning {
                 match open_repository(&self.core, &conversation.row, &directory) {
                     Ok(repository) => conversation.repository = Some(repository),
+                    // It was being erased.
+                    Err(_) if conversation.is_left() => {}
                     Err(error) => {
                         tracing::error!(conversation = %id, %error, "cannot be opened");
                         self.core.emit(EventBody::SyncError {
@@ -551,6 +579,8 @@ impl Account {
                     let known = Known::from_row(&row, &conversation.index, &self.core.store)?;
                     conversation.peers.insert(row.device, PeerState::new(known));
                 }
+                let invitations = self.core.store.invitations(conversation.row.number)?;
+                conversation.invitations = invitations.into_iter().collect();
                 if let Some(heads) = many {
                     conversation.partial = true;
                     let tell = conversation.index.length() > 0;
@@ -563,8 +593,8 @@ impl Account {
             }
         }
         self.next_intake()?;
-        let members: Vec<ConversationId> = self.conversations.keys().copied().collect();
-        for id in members {
+        let all: Vec<ConversationId> = self.conversations.keys().copied().collect();
+        for id in all {
             self.meet_devices(&id);
         }
         Ok(())

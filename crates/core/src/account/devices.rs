@@ -136,7 +136,7 @@ impl Account {
     pub(super) fn shared_with(&self, account: &AccountId) -> Vec<ConversationId> {
         let conversations = self.conversations.values();
         conversations
-            .filter(|conversation| conversation.is_ready() && conversation.is_authorised(account))
+            .filter(|conversation| conversation.is_shared() && conversation.is_authorised(account))
             .map(|conversation| conversation.row.id)
             .collect()
     }
@@ -187,14 +187,17 @@ impl Account {
             .contacts
             .get(&owner)
             .is_some_and(|contact| contact.is_active() && contact.confirmed);
-        confirmed || !self.cloning_from(&owner).is_empty() || self.has_joined(&owner)
+        confirmed
+            || !self.cloning_from(&owner).is_empty()
+            || self.has_joined(&owner)
+            || self.is_invited(&owner)
     }
 
     /// Whether an account has joined a conversation of ours.
     fn has_joined(&self, account: &AccountId) -> bool {
         self.conversations.values().any(|conversation| {
             let role = conversation
-                .ready()
+                .shared()
                 .and_then(|repository| repository.role(account).ok().flatten());
             matches!(
                 role,
@@ -209,13 +212,13 @@ impl Account {
             return false;
         };
         let owed = self.conversations.values().any(|conversation| {
-            conversation.is_ready()
+            conversation.is_shared()
                 && conversation.peers.get(device).is_some_and(|peer| {
                     let owed = peer.known.owed(&conversation.index, &self.core.store);
                     matches!(owed, Ok(Some(_)))
                 })
         });
-        owed || !self.cloning_from(&owner).is_empty()
+        owed || !self.cloning_from(&owner).is_empty() || self.is_invited(&owner)
     }
 
     /// A device that an account vouches for. Its id, unless there are too many.

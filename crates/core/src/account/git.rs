@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::account::Account;
 use crate::account::channels::{Channel, ChannelKind};
-use crate::account::conversation::{Git, PeerState};
+use crate::account::conversation::{Conversation, Git, PeerState};
 use crate::account::index::Index;
 use crate::account::timers::Timer;
 use crate::event::EventBody;
@@ -76,7 +76,11 @@ impl Account {
             self.want(device);
             return Ok(());
         }
-        if self.peer(id, device).is_none() {
+        let left = self
+            .conversations
+            .get(&id)
+            .is_some_and(Conversation::is_left);
+        if left || self.peer(id, device).is_none() {
             return Ok(());
         }
         self.core.timers.clear(Timer::Fetch(id, device));
@@ -366,6 +370,7 @@ impl Account {
             return Ok(());
         };
         conversation.merge(&mut self.core, head)?;
+        self.members_changed(id)?;
         self.joined(&id)?;
         if news && self.is_old(&device) {
             // It may have forgotten to tell of what came after.
@@ -474,7 +479,7 @@ impl Account {
         let repository = self
             .conversations
             .get(conversation)
-            .and_then(|conversation| conversation.ready())
+            .and_then(Conversation::shared)
             .filter(|repository| repository.is_authorised(&account).unwrap_or(false));
         let Some(repository) = repository else {
             return self.close_channel(channel);
@@ -501,7 +506,7 @@ impl Account {
             let output = self
                 .conversations
                 .get(conversation)
-                .and_then(|conversation| conversation.ready())
+                .and_then(Conversation::shared)
                 .map(|repository| server.poll_output(repository));
             match output {
                 None => return self.close_channel(id),
@@ -551,6 +556,9 @@ impl Account {
             .is_none()
         {
             self.core.timers.clear(timer);
+            if conversation.is_left() {
+                self.serve_left(id);
+            }
             return Ok(());
         }
         if self.is_old(&device) {

@@ -15,11 +15,12 @@ use bytes::Bytes;
 
 use crate::account::Account;
 use crate::account::channels::ChannelKind;
+use crate::account::groups::invitation;
 use crate::account::registration::Op;
 use crate::account::timers::Timer;
 use crate::protocol::im_message::ImMessage;
 use crate::protocol::inbox;
-use crate::protocol::message::{CommitNotice, Invite, Message};
+use crate::protocol::message::{CommitNotice, Message};
 use crate::protocol::msg_channel::ChannelMessage;
 use crate::protocol::sip::SipEvent;
 
@@ -97,7 +98,7 @@ impl Account {
         let Some(conversation) = self.conversations.get_mut(&id) else {
             return Ok(());
         };
-        if !conversation.is_ready() {
+        if !conversation.is_shared() {
             return Ok(());
         }
         let Some(peer) = conversation.peers.get_mut(&device) else {
@@ -150,7 +151,11 @@ impl Account {
     }
 
     /// Sends a message to a device, as soon as there is a channel.
-    fn send_instant(&mut self, device: DeviceId, message: &Message) -> Result<(), StoreError> {
+    pub(super) fn send_instant(
+        &mut self,
+        device: DeviceId,
+        message: &Message,
+    ) -> Result<(), StoreError> {
         let message = self.message(message);
         let Some(state) = self.devices.get_mut(&device) else {
             return Ok(());
@@ -220,14 +225,18 @@ impl Account {
         let recently = state
             .posted
             .is_some_and(|at| now.saturating_duration_since(at) < POST_PAUSE);
-        if state.link || state.present.is_empty() || state.row.kind == DeviceKind::New || recently {
+        if state.carrier().is_some()
+            || state.present.is_empty()
+            || state.row.kind == DeviceKind::New
+            || recently
+        {
             return Ok(());
         }
         let (owner, key) = (state.row.owner, state.public_key());
         let Some(key) = key else {
             return Ok(());
         };
-        let mut posts = 0;
+        let mut messages = self.invitations(&device);
         for id in self.shared_with(&owner) {
             let Some(conversation) = self.conversations.get(&id) else {
                 continue;
@@ -236,16 +245,18 @@ impl Account {
                 Some(peer) => peer.known.owed(&conversation.index, &self.core.store)?,
                 None => None,
             };
-            let Some(commit) = owed.filter(|_| posts < MAX_POSTS) else {
-                continue;
-            };
-            posts = posts.saturating_add(1);
-            let notice = Message::Commit(CommitNotice {
-                conversation: id,
-                commit,
-                device: self.core.device,
-            });
-            let message = self.message(&notice);
+            if let Some(commit) = owed {
+                messages.push(Message::Commit(CommitNotice {
+                    conversation: id,
+                    commit,
+                    device: self.core.device,
+                }));
+            }
+        }
+        messages.truncate(MAX_POSTS);
+        let posts = messages.len();
+        for message in messages {
+            let message = self.message(&message);
             let message = ImMessage {
                 token: message.token,
                 mime: message.mime,
@@ -367,7 +378,9 @@ impl Account {
         match self.conversations.get(&id).map(|chat| chat.row.state) {
             Some(ConversationState::Ready) => {}
             Some(ConversationState::Cloning) => return self.try_clone(id),
-            Some(ConversationState::Removed) | None => {
+            // Left: what comes does not concern us any more.
+            Some(ConversationState::Removed) => return Ok(()),
+            None => {
                 return self.unknown_conversation(sender, account, id);
             }
         }
@@ -431,14 +444,12 @@ impl Account {
         let Some(conversation) = self.conversations.get(&id) else {
             return Ok(());
         };
-        if !conversation.is_ready() || !conversation.is_authorised(&account) {
+        if !conversation.is_authorised(&account) {
             return Ok(());
         }
-        let invite = Message::Invite(Invite {
-            conversation: id,
-            metadata: [("mode".to_owned(), conversation.row.mode.to_string())].into(),
-            received: Some(conversation.row.created),
-        });
-        self.send_instant(device, &invite)
+        match invitation(conversation, Some(&account)) {
+            Some(invitation) => self.send_instant(device, &invitation),
+            None => Ok(()),
+        }
     }
 }

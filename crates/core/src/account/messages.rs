@@ -6,7 +6,7 @@ use baraza_wire::{CommitId, ConversationId};
 
 use crate::account::conversation::{Conversation, Queued};
 use crate::account::{Account, CommandFailure, RequestId};
-use crate::command::{CommandError, MAX_BODY};
+use crate::command::{CommandError, MAX_BODY, MAX_NAME};
 
 /// Texts committed together. Each takes a signature, so that more would keep the others,
 /// and the network, waiting.
@@ -23,6 +23,77 @@ impl Account {
         body: String,
         reply_to: Option<CommitId>,
     ) -> Result<(), CommandFailure> {
+        if body.is_empty() {
+            return Err(CommandError::Invalid("the text is empty".into()).into());
+        }
+        check_length(&body, MAX_BODY)?;
+        if let Some(replied) = &reply_to {
+            self.must_have(&id, replied)?;
+        }
+        self.queue(request, id, Message::Text { body, reply_to })
+    }
+
+    /// Takes a reaction.
+    pub(super) fn queue_reaction(
+        &mut self,
+        request: RequestId,
+        id: ConversationId,
+        to: CommitId,
+        emoji: String,
+    ) -> Result<(), CommandFailure> {
+        if emoji.trim().is_empty() {
+            return Err(CommandError::Invalid("there is no emoji".into()).into());
+        }
+        check_length(&emoji, MAX_NAME)?;
+        self.must_have(&id, &to)?;
+        self.queue(request, id, Message::Reaction { to, body: emoji })
+    }
+
+    /// Takes a new wording of a message of ours.
+    pub(super) fn queue_edit(
+        &mut self,
+        request: RequestId,
+        id: ConversationId,
+        of: CommitId,
+        body: String,
+    ) -> Result<(), CommandFailure> {
+        check_length(&body, MAX_BODY)?;
+        let original = self.history(&id, Some(of), 1)?.into_iter().next();
+        let original = original.ok_or(CommandError::NoSuchMessage)?;
+        let refused = |why: &str| Err(CommandError::NotAllowed(why.into()).into());
+        if original.author != self.core.account {
+            return refused("only its author can edit a message");
+        }
+        if original.kind != "text/plain" || original.fields.contains_key("edit") {
+            return refused("only a text, as it was first written, can be edited");
+        }
+        if original.fields.contains_key("react-to") && !body.is_empty() {
+            return refused("a reaction can only be taken back");
+        }
+        let edit = Message::Edit {
+            of,
+            body,
+            // Peers of all generations understand this one.
+            old_style: true,
+        };
+        self.queue(request, id, edit)
+    }
+
+    /// Refuses what refers to a message that is not here.
+    fn must_have(&self, id: &ConversationId, commit: &CommitId) -> Result<(), CommandFailure> {
+        let conversation = self.conversations.get(id);
+        let conversation = conversation.ok_or(CommandError::NoSuchConversation)?;
+        let position = conversation.index.position(&self.core.store, commit)?;
+        position.ok_or(CommandError::NoSuchMessage)?;
+        Ok(())
+    }
+
+    fn queue(
+        &mut self,
+        request: RequestId,
+        id: ConversationId,
+        message: Message,
+    ) -> Result<(), CommandFailure> {
         let account = self.core.account;
         // A text for a conversation whose first pack is being taken in waits for that.
         let arriving = self.is_cloning(&id) && self.intakes.concern(&id);
@@ -38,28 +109,14 @@ impl Account {
         if !arriving && !matches!(role.flatten(), Some(Role::Admin | Role::Member)) {
             return Err(CommandError::NotMember.into());
         }
-        if body.is_empty() {
-            return Err(CommandError::Invalid("the text is empty".into()).into());
-        }
-        if body.len() > MAX_BODY {
-            let text = format!("the text is longer than {MAX_BODY} bytes");
-            return Err(CommandError::Invalid(text).into());
-        }
         if conversation.queue.len() >= MAX_QUEUED {
             return Err(CommandError::Busy.into());
-        }
-        if let Some(replied) = &reply_to {
-            let position = conversation.index.position(&self.core.store, replied)?;
-            position.ok_or(CommandError::NoSuchMessage)?;
         }
         let conversation = self
             .conversations
             .get_mut(&id)
             .ok_or(CommandError::NoSuchConversation)?;
-        conversation.queue.push_back(Queued {
-            request,
-            message: Message::Text { body, reply_to },
-        });
+        conversation.queue.push_back(Queued { request, message });
         Ok(())
     }
 
@@ -117,4 +174,12 @@ impl Account {
             }
         }
     }
+}
+
+fn check_length(text: &str, most: usize) -> Result<(), CommandError> {
+    if text.len() > most {
+        let text = format!("the text is longer than {most} bytes");
+        return Err(CommandError::Invalid(text));
+    }
+    Ok(())
 }

@@ -398,10 +398,13 @@ impl Account {
         invite: &Invite,
     ) -> Result<(), StoreError> {
         let name = invite.metadata.get("title").cloned().unwrap_or_default();
-        if invite.mode() == 0 {
-            self.request_received(account, invite.conversation, &name, invite.received)
-        } else {
-            self.request_pending(account, invite.conversation, &name, invite.received)
+        match u8::try_from(invite.mode()) {
+            Ok(0) => self.request_received(account, invite.conversation, &name, invite.received),
+            Ok(mode) => {
+                self.request_pending(account, invite.conversation, mode, &name, invite.received)
+            }
+            // Not one of this protocol.
+            Err(_) => Ok(()),
         }
     }
 
@@ -430,7 +433,7 @@ impl Account {
             }
             return self.owe(OutboxKind::Confirmation, sender, id);
         }
-        self.request_pending(sender, id, name, issued)
+        self.request_pending(sender, id, 0, name, issued)
     }
 
     /// Somebody offers a conversation, which the user has to decide about.
@@ -438,12 +441,15 @@ impl Account {
         &mut self,
         sender: AccountId,
         id: ConversationId,
+        mode: u8,
         name: &str,
         issued: Option<UnixTime>,
     ) -> Result<(), StoreError> {
         let now = self.core.now.unix;
         let issued = issued.filter(|at| *at <= now.saturating_add(SKEW));
-        if self.conversations.contains_key(&id) {
+        // One that was left may be offered again.
+        let known = self.conversations.get(&id);
+        if known.is_some_and(|conversation| !conversation.is_left()) {
             return Ok(());
         }
         if let Some(request) = self.requests.get(&id) {
@@ -458,10 +464,11 @@ impl Account {
             tracing::warn!(account = %sender, "too many requests");
             return Ok(());
         }
-        // One for each account: the newest.
+        // One conversation of two for each account: the newest.
         let older: Vec<ConversationId> = self
             .requests
             .values()
+            .filter(|row| mode == 0 && row.mode == 0)
             .filter(|row| row.sender == sender && row.is_pending())
             .map(|row| row.conversation)
             .collect();
@@ -472,6 +479,7 @@ impl Account {
         let row = RequestRow {
             conversation: id,
             sender,
+            mode,
             name: name.clone(),
             received: now,
             declined: UnixTime::default(),
@@ -482,6 +490,7 @@ impl Account {
         self.core.emit(EventBody::RequestReceived {
             from: sender,
             conversation: id,
+            mode,
             name,
             received: now,
         });

@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Channel(ChannelId),
     /// Try again to clone.
     Clone(ConversationId),
+    /// Erase a conversation that was left.
+    Erase(ConversationId),
     /// Pack loose objects.
     Maintain,
 }

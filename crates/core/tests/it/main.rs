@@ -10,6 +10,7 @@
 
 mod chat;
 mod faults;
+mod groups;
 mod intake;
 mod node;
 mod requests;

@@ -72,6 +72,7 @@ fn every_kind_of_row_comes_back_and_goes_with_its_account() {
     assert_eq!(store.contacts(other).unwrap(), []);
 
     let request = RequestRow {
+        mode: 2,
         conversation: ConversationId::new([4; 20]),
         sender: AccountId::new([3; 20]),
         name: "Bob".into(),
