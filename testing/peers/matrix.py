@@ -558,6 +558,7 @@ class Group:
         self.ids = self.pair.ids
         self.ids[self.c] = self.c.create_account("Third")["jami_id"]
         self.chat = self.pair.chat = ""
+        self.warmed = 0
 
     @property
     def all(self):
@@ -605,7 +606,8 @@ class Group:
         peers = peers or self.all
         for sender in peers:
             for attempt in range(6):
-                body = f"warm up {sender.name} {attempt}"
+                self.warmed += 1
+                body = f"warm up {sender.name} {self.warmed}"
                 self.say(sender, body)
                 try:
                     self.all_have([body], *peers, timeout=10)
