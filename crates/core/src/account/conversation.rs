@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use baraza_link::ChannelId;
 use baraza_store::{ConversationRow, ConversationState, MessageRow, StoreError};
-use baraza_swarm::{Author, CommitInfo, MergeOutcome, Repository, RepositoryError};
+use baraza_swarm::{Author, CommitInfo, MergeOutcome, Repository, RepositoryError, Role};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
 use crate::account::index::{Entry, Index};
@@ -144,6 +144,12 @@ impl Conversation {
             ConversationState::Ready | ConversationState::Removed => self.repository.as_ref(),
             ConversationState::Cloning => None,
         }
+    }
+
+    /// Whether an account is banned here.
+    pub(super) fn bans(&self, account: &AccountId) -> bool {
+        let role = self.ready().map(|repository| repository.role(account));
+        matches!(role, Some(Ok(Some(Role::Banned))))
     }
 
     /// Whether we invited an account that has not joined.

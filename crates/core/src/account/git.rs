@@ -76,11 +76,14 @@ impl Account {
             self.want(device);
             return Ok(());
         }
-        let left = self
-            .conversations
-            .get(&id)
-            .is_some_and(Conversation::is_left);
-        if left || self.peer(id, device).is_none() {
+        let own = self.core.account;
+        let conversation = self.conversations.get(&id);
+        // Who was banned is told when that ends, and does not look for what is not meant for
+        // it: daemons of 2023 would serve it.
+        let out = conversation.is_some_and(|conversation| {
+            conversation.is_left() || (wanted.is_none() && conversation.bans(&own))
+        });
+        if out || self.peer(id, device).is_none() {
             return Ok(());
         }
         self.core.timers.clear(Timer::Fetch(id, device));

@@ -26,6 +26,12 @@ use crate::protocol::sip::SipEvent;
 
 /// First pause before a notice is repeated.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause before a notice is repeated, for the first tries: after our crash a daemon
+/// of 2023 may take 20 seconds to find out that a channel is dead, forgets all notices that
+/// came meanwhile, and has several such channels.
+const AGAIN_SOON: Duration = Duration::from_secs(10);
+/// Tries for which that holds.
+const SOON_TRIES: u32 = 12;
 /// Longest pause before a notice is repeated.
 const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 /// From this many notices without effect on, the device is asked what it has.
@@ -131,7 +137,11 @@ impl Account {
             device: self.core.device,
         });
         if owed.is_some() {
-            let pause = self.core.back_off(AGAIN_FIRST, tries, AGAIN_LONGEST);
+            let (tries, longest) = match tries.checked_sub(SOON_TRIES) {
+                None => (tries, AGAIN_SOON),
+                Some(more) => (more.saturating_add(4), AGAIN_LONGEST),
+            };
+            let pause = self.core.back_off(AGAIN_FIRST, tries, longest);
             let later = self.core.after(pause);
             self.core.timers.set(timer, later);
         } else {
