@@ -113,3 +113,76 @@ fn two_people_meet_and_talk() {
     assert_eq!(json(&a, &["contact", "list"]), serde_json::json!([]));
     assert_eq!(json(&a, &["contact", "list", "--all"])[0]["blocked"], true);
 }
+
+#[test]
+fn a_group_from_its_making_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    let alice_node = Node::start(&a);
+    let _bob_node = Node::start_at(&b, &alice_node);
+    let (alice, bob) = (create(&a, "Alice"), create(&b, "Bob"));
+
+    let wait = |dir: &Path, events: &str| {
+        let watch = ["watch", "--types", events, "-n", "1", "--since", "0"];
+        json(dir, &watch)
+    };
+    let made = json(
+        &a,
+        &["conversation", "create", "--title", "The bench", &bob],
+    );
+    let group = made["conversation"].as_str().unwrap().to_owned();
+    let event = wait(&b, "request_received");
+    assert_eq!(event["from"], *alice);
+    assert_eq!(event["mode"], 2);
+    assert_eq!(event["name"], "The bench");
+    let accepted = json(&b, &["request", "accept", &group]);
+    assert_eq!(accepted["ready"], true);
+    // To join a group makes nobody a contact.
+    assert_eq!(json(&b, &["contact", "list"]), serde_json::json!([]));
+
+    let sent = json(&b, &["send", &group, "frist", "--wait", "60"]);
+    let id = sent["id"].as_str().unwrap();
+    let reaction = json(&a, &["react", &group, &id[..8], "👍"]);
+    let refused = run(&a, &["edit", &group, id, "not mine"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", stderr(&refused));
+    let edit = json(&b, &["edit", &group, id, "first"]);
+    let gone = json(&a, &["delete", &group, reaction["id"].as_str().unwrap()]);
+    assert_ne!(edit["id"], gone["id"]);
+    let history = stdout(&run(&a, &["history", &group]));
+    assert!(
+        history.contains(&format!("👍 to {}", &id[..8])),
+        "{history}"
+    );
+    assert!(history.contains("deletes"), "{history}");
+
+    let change = [
+        "conversation",
+        "profile",
+        &group,
+        "--description",
+        "Where we talk",
+    ];
+    assert!(run(&a, &change).status.success());
+    let refused = run(&b, &change);
+    assert_eq!(refused.status.code(), Some(5), "{}", stderr(&refused));
+    let profile = json(&a, &["conversation", "profile", &group]);
+    assert_eq!(profile["title"], "The bench");
+    assert_eq!(profile["description"], "Where we talk");
+
+    let ban = run(&a, &["conversation", "ban", &group, &bob]);
+    assert!(ban.status.success(), "{}", stderr(&ban));
+    let members = json(&a, &["conversation", "members", &group]);
+    let roles: Vec<_> = members
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| &m["role"])
+        .collect();
+    assert_eq!(roles.len(), 2);
+    assert!(roles.contains(&&Value::from("banned")), "{members}");
+    let back = run(&a, &["conversation", "invite", &group, &bob]);
+    assert!(back.status.success(), "{}", stderr(&back));
+    let left = run(&a, &["conversation", "leave", &group]);
+    assert!(left.status.success(), "{}", stderr(&left));
+    assert_eq!(json(&a, &["conversation", "list"]), serde_json::json!([]));
+}
