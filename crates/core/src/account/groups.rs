@@ -447,7 +447,6 @@ fn check_profile(change: &ProfileChange) -> Result<(), CommandError> {
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: RepositoryError) -> CommandFailure {
     match error {
         RepositoryError::NotAllowed(why) | RepositoryError::Pointless(why) => {
