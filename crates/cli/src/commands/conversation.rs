@@ -25,7 +25,15 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
                     .map(ToString::to_string)
                     .collect();
                 let (id, length) = (one.id, one.length);
-                output::line(&format!("{id}  {length:>6}  with {}", others.join(", ")))?;
+                let what = if one.mode == 0 {
+                    format!("with {}", others.join(", "))
+                } else {
+                    let path = format!("{base}/{id}/profile");
+                    let profile: GroupProfile = client.get(&path).await?;
+                    let title = output::printable(&profile.title.unwrap_or_default());
+                    format!("group of {} \"{title}\"", one.members.len())
+                };
+                output::line(&format!("{id}  {length:>6}  {what}"))?;
             }
             Ok(())
         }

@@ -169,6 +169,9 @@ fn a_group_from_its_making_to_its_end() {
     assert_eq!(profile["title"], "The bench");
     assert_eq!(profile["description"], "Where we talk");
 
+    let list = stdout(&run(&a, &["conversation", "list"]));
+    assert!(list.contains("group of 2 \"The bench\""), "{list}");
+
     let ban = run(&a, &["conversation", "ban", &group, &bob]);
     assert!(ban.status.success(), "{}", stderr(&ban));
     let members = json(&a, &["conversation", "members", &group]);
