@@ -231,9 +231,12 @@ impl Driver {
         if let Err(error) = self.account.close() {
             tracing::error!(%error, "the account ends without writing everything");
         }
-        // Everything is written: peers are told, which has an end.
-        drop(self.links);
-        while self.link_events.recv().await.is_some() {}
+        if !failed {
+            // Everything is written: peers are told, which has an end. After a failure the
+            // node still holds the links, and lets go of them when the account runs again.
+            drop(self.links);
+            while self.link_events.recv().await.is_some() {}
+        }
         // It was told to stop, and must not write where the next life of the account does.
         if self.work.is_some() {
             finished(&mut self.work).await;

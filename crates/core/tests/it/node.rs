@@ -253,3 +253,39 @@ async fn accounts_are_made_exported_imported_and_removed() {
     assert_eq!(node.accounts()[0].jami_id, identity.jami_id);
     node.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_database_failed_runs_again_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut alice = person("alice", directory.path(), None).await;
+    let raw = rusqlite::Connection::open(directory.path().join("node.db")).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE ON accounts
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    )
+    .unwrap();
+    let rename = Command::SetDisplayName {
+        name: "Alicia".into(),
+    };
+    let node = alice.node.clone();
+    let refused = node.command(alice.account, rename.clone()).await;
+    assert!(
+        matches!(refused, Err(CommandError::Store(_))),
+        "{refused:?}"
+    );
+    raw.execute_batch("DROP TRIGGER full").unwrap();
+    alice.events = node.subscribe();
+    alice
+        .wait("the account connects again", |event| {
+            matches!(
+                event,
+                EventBody::RegistrationStateChanged {
+                    state: baraza_core::event::RegistrationState::Trying,
+                    ..
+                }
+            )
+        })
+        .await;
+    assert_eq!(alice.ask(rename).await, Reply::Done);
+    node.shutdown().await;
+}
