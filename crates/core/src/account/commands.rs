@@ -30,16 +30,15 @@ impl Account {
         request: RequestId,
         command: Command,
     ) -> Result<Option<Reply>> {
-        if let Command::SendMessage {
-            conversation,
-            body,
-            reply_to,
-        } = command
-        {
-            self.queue_text(request, conversation, body, reply_to)?;
-            return Ok(None);
-        }
         let command = match command {
+            Command::SendMessage {
+                conversation,
+                body,
+                reply_to,
+            } => {
+                self.queue_text(request, conversation, body, reply_to)?;
+                return Ok(None);
+            }
             Command::React {
                 conversation,
                 message,

@@ -36,6 +36,9 @@ impl Account {
         members: &[AccountId],
     ) -> Result<ConversationId, CommandFailure> {
         check_profile(&profile)?;
+        if members.len() >= MAX_MEMBERS {
+            return Err(too_many_members().into());
+        }
         for member in members {
             self.may_invite(member)?;
         }
@@ -78,8 +81,7 @@ impl Account {
         let repository = self.group(&id)?;
         let role = repository.role(&member).map_err(failed)?;
         if repository.members().map_err(failed)?.len() >= MAX_MEMBERS {
-            let text = format!("a group has at most {MAX_MEMBERS} members");
-            return Err(CommandError::NotAllowed(text).into());
+            return Err(too_many_members().into());
         }
         match role {
             Some(Role::Admin | Role::Member) => {
@@ -423,6 +425,10 @@ pub(super) fn invitation(
         metadata,
         received: Some(issued.copied().unwrap_or(conversation.row.created)),
     }))
+}
+
+fn too_many_members() -> CommandError {
+    CommandError::NotAllowed(format!("a group has at most {MAX_MEMBERS} members"))
 }
 
 fn check_profile(change: &ProfileChange) -> Result<(), CommandError> {

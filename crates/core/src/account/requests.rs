@@ -31,6 +31,9 @@ const AGAIN_SHORTEST: Duration = Duration::from_secs(3);
 const CONFIRMATIONS: u32 = 5;
 /// Requests pending at a time; more are dropped.
 const MAX_PENDING: usize = 1000;
+/// Invitations to groups pending of one account; more are dropped, so that nobody takes up
+/// the room of all others.
+const MAX_GROUPS_PENDING: usize = 16;
 /// Devices looked up at a time.
 const MAX_LOOKUPS: usize = 64;
 /// What waits for one device's certificate.
@@ -462,6 +465,13 @@ impl Account {
         let pending = self.requests.values().filter(|row| row.is_pending());
         if pending.count() >= MAX_PENDING {
             tracing::warn!(account = %sender, "too many requests");
+            return Ok(());
+        }
+        let groups = self.requests.values().filter(|row| {
+            row.sender == sender && row.mode != 0 && row.is_pending() && row.conversation != id
+        });
+        if mode != 0 && groups.count() >= MAX_GROUPS_PENDING {
+            tracing::warn!(account = %sender, "too many invitations to groups");
             return Ok(());
         }
         // One conversation of two for each account: the newest.

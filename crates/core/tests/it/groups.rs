@@ -359,3 +359,24 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn one_account_cannot_fill_the_list_of_requests() {
+    let mut world = three(10);
+    let chats: Vec<_> = (0..20).map(|_| create(&mut world, &[BOB])).collect();
+    let pending = |world: &mut World| match world.ask(BOB, Command::Requests) {
+        Ok(Reply::Requests(requests)) => requests,
+        other => panic!("{other:?}"),
+    };
+    world.until("invitations arrive", |world| pending(world).len() == 16);
+    world.run(Duration::from_secs(60));
+    assert_eq!(pending(&mut world).len(), 16);
+    assert!(
+        pending(&mut world)
+            .iter()
+            .all(|r| chats.contains(&r.conversation))
+    );
+    // Others still get through.
+    let theirs = world.request(CAROL, BOB);
+    assert!(pending(&mut world).iter().any(|r| r.conversation == theirs));
+}
