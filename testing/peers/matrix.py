@@ -770,6 +770,7 @@ def main() -> int:
 
 
 import matrix_groups  # noqa: E402,F401  (its rows)
+import matrix_signs  # noqa: E402,F401
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,6 +5,7 @@ pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod events;
 pub(crate) mod groups;
+pub(crate) mod signs;
 pub(crate) mod status;
 
 use std::str::FromStr;
@@ -32,6 +33,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route("/export", post(accounts::export))
         .route("/diagnostics", get(status::diagnostics))
+        .route(
+            "/settings",
+            get(signs::settings).patch(signs::change_settings),
+        )
         .route("/contacts", get(contacts::list).post(contacts::add))
         .route(
             "/contacts/{id}",
@@ -82,6 +87,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/conversations/{conversation}/messages/{message}/delivery",
             get(conversations::delivery),
         )
+        .route("/conversations/{conversation}/typing", post(signs::typing))
         .route(
             "/conversations/{conversation}/read",
             post(conversations::mark_read),

@@ -250,6 +250,10 @@ pub struct Member {
     /// `admin`, `member`, `invited`, `banned` or `left`.
     #[schema(value_type = String)]
     pub role: core::Role,
+    /// The last message it is known to have read.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub read: Option<CommitId>,
 }
 
 impl From<core::Member> for Member {
@@ -257,6 +261,7 @@ impl From<core::Member> for Member {
         Self {
             id: member.uri,
             role: member.role,
+            read: member.read,
         }
     }
 }
@@ -426,6 +431,44 @@ impl std::fmt::Debug for EditText {
 pub struct MarkRead {
     /// The last message read.
     pub message: String,
+}
+
+/// What the others are told of what one does; what is off is not heard of them, either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Settings {
+    /// Whether one types.
+    pub typing: bool,
+    /// What one has read.
+    pub receipts: bool,
+}
+
+impl From<core::Settings> for Settings {
+    fn from(settings: core::Settings) -> Self {
+        Self {
+            typing: settings.typing,
+            receipts: settings.receipts,
+        }
+    }
+}
+
+/// Changes the settings; what is left out stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeSettings {
+    /// Whether the others are told that one types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typing: Option<bool>,
+    /// Whether they are told what one has read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<bool>,
+}
+
+/// Whether one types.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    /// `true` again and again as long as one does, then `false`.
+    pub active: bool,
 }
 
 /// How far a message has got to one device of another member.

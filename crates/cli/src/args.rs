@@ -110,6 +110,13 @@ pub(crate) enum Action {
         #[arg(long)]
         all: bool,
     },
+    /// Tell that everything up to a message was read
+    Read {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The last message read: its ID, or the beginning of it; the newest if left out
+        message: Option<String>,
+    },
     /// Show what happens, as it happens, until interrupted
     Watch {
         /// Begin after this cursor, which every event has
@@ -176,6 +183,15 @@ impl Action {
     pub(crate) fn default_run() -> Self {
         Self::Run(RunOptions::default())
     }
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 /// How logs look.
@@ -256,6 +272,15 @@ pub(crate) enum AccountAction {
     Rename {
         /// The name
         name: String,
+    },
+    /// Show or change what the others are told of what you do
+    Settings {
+        /// Whether they see that you type; off: nor do you of them
+        #[arg(long, value_enum)]
+        typing: Option<Switch>,
+        /// Whether they see what you have read; off: nor do you of them
+        #[arg(long, value_enum)]
+        receipts: Option<Switch>,
     },
     /// Bring an account here from its archive
     Import {

@@ -6,6 +6,7 @@ mod contact;
 mod conversation;
 mod message;
 mod request;
+mod signs;
 mod status;
 pub(crate) mod verify;
 mod watch;
@@ -54,6 +55,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             message::history(&context, &who, part).await
         }
         Action::Request { action } => request::run(&context, action).await,
+        Action::Read { who, message } => signs::read(&context, &who, message).await,
         Action::Send {
             who,
             text,

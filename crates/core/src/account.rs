@@ -24,6 +24,7 @@ mod known;
 mod messages;
 mod registration;
 mod requests;
+mod signs;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,7 +36,7 @@ use baraza_link::ChannelId;
 use baraza_store::{ContactRow, OutboxKind, OutboxRow, RequestRow, Store, StoreError};
 use baraza_wire::{AccountId, ConversationId, DeviceId, Now, Rng};
 
-use crate::command::{Command, CommandError, Reply};
+use crate::command::{Command, CommandError, Reply, Settings};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::Keys;
 use crate::protocol::announcement;
@@ -128,6 +129,7 @@ pub struct Account {
 #[derive(Debug)]
 struct Core {
     config: AccountConfig,
+    settings: Settings,
     identity: DeviceIdentity,
     account: AccountId,
     device: DeviceId,
@@ -222,9 +224,11 @@ impl Account {
         let requests = store.requests(number)?;
         let outbox = store.outbox(number)?;
         let treated = store.treated(number)?;
+        let settings = Settings::load(&store, number)?;
         let identity = keys.identity.clone();
         let core = Core {
             config,
+            settings,
             account: identity.account_id(),
             device: identity.device_id(),
             identity,
@@ -505,6 +509,8 @@ impl Account {
             Timer::Channel(channel) => return self.channel_timeout(channel),
             Timer::Clone(conversation) => return self.try_clone(conversation),
             Timer::Erase(conversation) => return self.erase_conversation(&conversation),
+            Timer::OwnTyping(conversation) => return self.stop_typing(&conversation),
+            Timer::Typing(conversation) => self.typing_timeout(&conversation),
             Timer::Maintain => self.maintain(),
         }
         Ok(())

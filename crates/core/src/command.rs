@@ -163,12 +163,30 @@ pub enum Command {
         /// Which conversation.
         conversation: ConversationId,
     },
-    /// Notes that everything up to a message was read here: [`Reply::Done`].
+    /// Notes that everything up to a message was read here, and tells the others if they
+    /// may know: [`Reply::Done`].
     MarkRead {
         /// Where.
         conversation: ConversationId,
         /// The last message read.
         message: CommitId,
+    },
+    /// Tells the others that one types, again and again as long as one does, or that one
+    /// stopped: [`Reply::Done`].
+    SetComposing {
+        /// Where.
+        conversation: ConversationId,
+        /// Whether one types.
+        active: bool,
+    },
+    /// What the others are told: [`Reply::Settings`].
+    Settings,
+    /// Changes what the others are told; what is `None` stays: [`Reply::Settings`].
+    ChangeSettings {
+        /// Whether one types.
+        typing: Option<bool>,
+        /// What one has read.
+        receipts: Option<bool>,
     },
     /// Who has a message, and why the others do not yet: [`Reply::Delivery`].
     DeliveryStatus {
@@ -215,6 +233,8 @@ pub enum Reply {
     Info(BTreeMap<String, String>),
     /// Members.
     Members(Vec<Member>),
+    /// What the others are told.
+    Settings(Settings),
     /// Messages, newest first.
     History(Vec<Message>),
     /// A number.
@@ -302,6 +322,17 @@ pub struct Member {
     pub uri: AccountId,
     /// What.
     pub role: Role,
+    /// The last message it is known to have read.
+    pub read: Option<CommitId>,
+}
+
+/// What the others are told; and what is not told is not heard of them, either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether one types.
+    pub typing: bool,
+    /// What one has read.
+    pub receipts: bool,
 }
 
 /// What a member is (docs/protocol/05-swarm.md section 6).

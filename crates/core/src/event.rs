@@ -167,6 +167,24 @@ pub enum EventBody {
         /// The member's device.
         device: DeviceId,
     },
+    /// Somebody has read up to a message: another member, or oneself.
+    MessageRead {
+        /// Where.
+        conversation: ConversationId,
+        /// The last message read.
+        message: CommitId,
+        /// Who.
+        account: AccountId,
+    },
+    /// Somebody types, or does not any more.
+    ComposingChanged {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        account: AccountId,
+        /// Whether it types.
+        active: bool,
+    },
     /// A contact's connection changed.
     PresenceChanged {
         /// Whose.

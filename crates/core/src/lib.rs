@@ -17,7 +17,7 @@ pub mod node;
 pub mod protocol;
 
 pub use account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work};
-pub use command::{Command, CommandError, ProfileChange, Reply};
+pub use command::{Command, CommandError, ProfileChange, Reply, Settings};
 pub use event::{Event, EventBody, LocalId, Message};
 pub use keys::Keys;
 pub use node::{Node, NodeConfig, NodeError};

@@ -22,6 +22,7 @@ pub mod files;
 mod lock;
 mod messages;
 mod outbox;
+mod reads;
 mod schema;
 
 pub use accounts::AccountRow;
@@ -33,4 +34,5 @@ pub use events::{EventRow, MAX_EVENTS};
 pub use lock::{DirectoryLock, LockError};
 pub use messages::MessageRow;
 pub use outbox::{OutboxKind, OutboxRow};
+pub use reads::ReadRow;
 pub use schema::schema_text;

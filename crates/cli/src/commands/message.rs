@@ -337,7 +337,7 @@ pub(crate) async fn why(
 }
 
 /// A message by its id, or by the beginning of the id of one of the newest.
-async fn find_message(
+pub(super) async fn find_message(
     context: &Context<'_>,
     account: &Account,
     conversation: &Conversation,

@@ -87,6 +87,17 @@ fn describe(event: &Value) -> String {
             };
             format!("[{}] {}: {text}", hex(conversation), hex(&message.author))
         }
+        EventBody::MessageRead {
+            message, account, ..
+        } => format!("{} has read up to {}", hex(account), hex(message)),
+        EventBody::ComposingChanged {
+            conversation,
+            account,
+            active,
+        } => {
+            let does = if *active { "types" } else { "stopped typing" };
+            format!("{} {does} in {}", hex(account), hex(conversation))
+        }
         EventBody::MessageDelivered {
             message, account, ..
         } => format!("{} has message {}", hex(account), hex(message)),

@@ -115,8 +115,13 @@ impl Arguments {
 
     /// Yes or no; no if it was left out.
     pub(crate) fn flag(&mut self, name: &str) -> anyhow::Result<bool> {
+        self.flag_or(name, false)
+    }
+
+    /// Yes or no.
+    pub(crate) fn flag_or(&mut self, name: &str, default: bool) -> anyhow::Result<bool> {
         match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(false),
+            None | Some(Value::Null) => Ok(default),
             Some(Value::Bool(flag)) => Ok(flag),
             Some(other) => bail!("{name} must be true or false, not {other}"),
         }

@@ -14,6 +14,9 @@ use tokio::sync::{broadcast, watch};
 use crate::arguments::Arguments;
 use crate::output::flat;
 
+/// Details of an account, by the daemon's names.
+const SEND_COMPOSING: &str = "Account.sendComposing";
+const SEND_RECEIPTS: &str = "Account.sendReadReceipt";
 /// How often something waited for is looked up even if no event tells of it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a reply waits for the events before it.
@@ -140,6 +143,45 @@ impl Peer {
                 let contact = with.id("jami_id")?;
                 with.end()?;
                 self.ask(account, Command::AddContact { contact }).await
+            }
+            "composing" => {
+                let account = self.account(&mut with)?;
+                let command = Command::SetComposing {
+                    conversation: conversation(&mut with)?,
+                    active: with.flag_or("on", true)?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
+            "displayed" => {
+                let account = self.account(&mut with)?;
+                let command = Command::MarkRead {
+                    conversation: conversation(&mut with)?,
+                    message: with.id("message")?,
+                };
+                with.end()?;
+                self.ask(account, command).await?;
+                Ok(json!(true))
+            }
+            "details" => {
+                let account = self.account(&mut with)?;
+                with.end()?;
+                self.ask(account, Command::Settings).await
+            }
+            "set_details" => {
+                let account = self.account(&mut with)?;
+                let mut details = with.texts("details")?;
+                let mut switch = |name: &str| details.remove(name).map(|value| value == "true");
+                let command = Command::ChangeSettings {
+                    typing: switch(SEND_COMPOSING),
+                    receipts: switch(SEND_RECEIPTS),
+                };
+                if let Some(other) = details.keys().next() {
+                    bail!("no detail {other}");
+                }
+                with.end()?;
+                self.ask(account, command).await?;
+                Ok(Value::Null)
             }
             "contacts" => self.simple(with, Command::Contacts).await,
             "conversations" => self.simple(with, Command::Conversations).await,
@@ -438,13 +480,17 @@ fn result(reply: Reply) -> anyhow::Result<Value> {
         Reply::Contacts(contacts) => contacts.iter().map(contact).collect(),
         Reply::Conversations(list) => list.iter().map(|one| json!(one.id)).collect(),
         Reply::Info(info) => json!(info),
+        Reply::Settings(settings) => json!({
+            SEND_COMPOSING: settings.typing.to_string(),
+            SEND_RECEIPTS: settings.receipts.to_string(),
+        }),
         Reply::Members(members) => members
             .iter()
             .map(|member| {
                 json!({
                     "uri": member.uri,
                     "role": member.role.as_str(),
-                    "lastDisplayed": "",
+                    "lastDisplayed": member.read.map(|id| id.to_hex()).unwrap_or_default(),
                 })
             })
             .collect(),

@@ -159,6 +159,27 @@ fn line(event: &Event) -> Option<Value> {
             "id": message,
             "status": 2,
         }),
+        EventBody::MessageRead {
+            conversation,
+            message,
+            account,
+        } => json!({
+            "event": "accountMessageStatusChanged",
+            "conversation": conversation,
+            "peer": account,
+            "id": message,
+            "status": 3,
+        }),
+        EventBody::ComposingChanged {
+            conversation,
+            account,
+            active,
+        } => json!({
+            "event": "composingStatusChanged",
+            "conversation": conversation,
+            "contact_id": account,
+            "status": u8::from(*active),
+        }),
         // The daemon has nothing like it; here it says why something did not arrive.
         EventBody::SyncError {
             conversation,

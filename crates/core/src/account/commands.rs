@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use baraza_store::MessageRow;
+use baraza_store::{MessageRow, StoreError};
 use baraza_swarm::{Repository, RepositoryError};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
@@ -14,7 +14,7 @@ use crate::command::{
     self, Command, CommandError, Contact, Delivery, Diagnostics, Identity, MAX_NAME, MAX_PAGE,
     Member, Reply, Request, Role,
 };
-use crate::event::Message;
+use crate::event::{EventBody, Message};
 
 type Result<T> = std::result::Result<T, CommandFailure>;
 
@@ -115,6 +115,17 @@ impl Account {
             }
             Command::Conversations => Reply::Conversations(self.conversation_list()?),
             Command::ConversationInfo { conversation } => self.info(&conversation)?,
+            Command::Settings => Reply::Settings(self.core.settings),
+            Command::ChangeSettings { typing, receipts } => {
+                Reply::Settings(self.change_settings(typing, receipts)?)
+            }
+            Command::SetComposing {
+                conversation,
+                active,
+            } => {
+                self.set_composing(conversation, active)?;
+                Reply::Done
+            }
             Command::Members { conversation } => Reply::Members(self.members(&conversation)?),
             Command::History {
                 conversation,
@@ -132,7 +143,7 @@ impl Account {
                 conversation,
                 message,
             } => {
-                self.mark_read(&conversation, message)?;
+                self.mark_read(conversation, message)?;
                 Reply::Done
             }
             Command::DeliveryStatus {
@@ -257,9 +268,19 @@ impl Account {
     }
 
     fn members(&self, id: &ConversationId) -> Result<Vec<Member>> {
+        let conversation = self.conversation(id)?;
+        let own = self.core.account;
         let members = self.repository(id)?.members().map_err(repository)?;
         let members = members.into_iter().map(|member| Member {
             uri: member.uri,
+            read: if member.uri == own {
+                conversation.row.read
+            } else {
+                conversation
+                    .signs
+                    .read(&member.uri)
+                    .map(|read| read.message)
+            },
             role: match member.role {
                 baraza_swarm::Role::Admin => Role::Admin,
                 baraza_swarm::Role::Member => Role::Member,
@@ -302,15 +323,57 @@ impl Account {
         Ok(messages.map(|(row, before)| message(row, before)).collect())
     }
 
-    fn mark_read(&mut self, id: &ConversationId, commit: CommitId) -> Result<()> {
-        let conversation = self.conversation(id)?;
+    fn mark_read(&mut self, id: ConversationId, commit: CommitId) -> Result<()> {
+        let conversation = self.conversation(&id)?;
+        let before = conversation.row.read;
         let position = conversation.index.position(&self.core.store, &commit)?;
-        position.ok_or(CommandError::NoSuchMessage)?;
-        if let Some(conversation) = self.conversations.get_mut(id) {
+        let position = position.ok_or(CommandError::NoSuchMessage)?;
+        let before = match before {
+            Some(before) => conversation.index.position(&self.core.store, &before)?,
+            None => None,
+        };
+        if before == Some(position) {
+            return Ok(());
+        }
+        self.set_read(id, commit);
+        if before.is_none_or(|before| before < position) {
+            self.tell_read(id, commit)?;
+        }
+        Ok(())
+    }
+
+    /// Another device of ours has read up to a message.
+    pub(super) fn read_elsewhere(
+        &mut self,
+        id: ConversationId,
+        commit: CommitId,
+    ) -> std::result::Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get(&id) else {
+            return Ok(());
+        };
+        let store = &self.core.store;
+        let position = conversation.index.position(store, &commit)?;
+        let before = match conversation.row.read {
+            Some(before) => conversation.index.position(store, &before)?,
+            None => None,
+        };
+        if position > before {
+            self.set_read(id, commit);
+        }
+        Ok(())
+    }
+
+    fn set_read(&mut self, id: ConversationId, commit: CommitId) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.row.read = Some(commit);
             conversation.touch();
         }
-        Ok(())
+        let account = self.core.account;
+        self.core.emit(EventBody::MessageRead {
+            conversation: id,
+            message: commit,
+            account,
+        });
     }
 
     fn delivery(&self, id: &ConversationId, commit: Option<CommitId>) -> Result<Vec<Delivery>> {

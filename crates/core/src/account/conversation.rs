@@ -10,6 +10,7 @@ use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
 use crate::account::index::{Entry, Index};
 use crate::account::known::Known;
+use crate::account::signs::Signs;
 use crate::account::timers::Timer;
 use crate::account::{Account, Core, RequestId};
 use crate::command::Reply;
@@ -30,6 +31,8 @@ pub(super) struct Conversation {
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
     /// Whom we invited, and when, as long as they have not joined.
     pub(super) invitations: BTreeMap<AccountId, UnixTime>,
+    /// Who types and who has read what.
+    pub(super) signs: Signs,
     /// Texts to be committed.
     pub(super) queue: VecDeque<Queued>,
     /// Commits in the index's memory that are not in the database yet.
@@ -114,6 +117,7 @@ impl Conversation {
             partial: false,
             peers: BTreeMap::new(),
             invitations: BTreeMap::new(),
+            signs: Signs::default(),
             queue: VecDeque::new(),
             fresh: Vec::new(),
             waiting: Vec::new(),
@@ -452,6 +456,7 @@ impl Conversation {
             core.store.add_message(number, &row)?;
             if fresh.tell {
                 let conversation = self.row.id;
+                self.signs.ended(core, conversation, &message.author);
                 if let Some((member, change)) = member_change(&fresh.info) {
                     core.events.push(EventBody::MemberEvent {
                         conversation,
@@ -466,6 +471,8 @@ impl Conversation {
             }
         }
         self.index.set_written();
+        self.signs
+            .settle(core, (self.row.id, number), &self.index)?;
         self.row.length = self.index.length();
         self.row.head = self.repository.as_ref().map(Repository::head);
         core.store.put_conversation(&self.row)?;
@@ -585,6 +592,8 @@ impl Account {
                     let known = Known::from_row(&row, &conversation.index, &self.core.store)?;
                     conversation.peers.insert(row.device, PeerState::new(known));
                 }
+                let number = conversation.row.number;
+                conversation.signs = Signs::load(number, &conversation.index, &self.core.store)?;
                 let invitations = self.core.store.invitations(conversation.row.number)?;
                 conversation.invitations = invitations.into_iter().collect();
                 if let Some(heads) = many {

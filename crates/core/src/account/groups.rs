@@ -325,6 +325,7 @@ impl Account {
         for channel in channels {
             self.close_channel(channel)?;
         }
+        self.forget_signs(&id);
         self.watch_members(&id);
         self.meet_devices(&id);
         Ok(())

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::account::Account;
 use crate::account::channels::ChannelKind;
+use crate::account::devices::Device;
 use crate::account::groups::invitation;
 use crate::account::registration::Op;
 use crate::account::timers::Timer;
@@ -179,6 +180,21 @@ impl Account {
                 self.want(device);
                 Ok(())
             }
+        }
+    }
+
+    /// Sends a message to a device if there is a channel; else it counts no more.
+    pub(super) fn send_now(
+        &mut self,
+        device: DeviceId,
+        message: &Message,
+    ) -> Result<(), StoreError> {
+        match self.devices.get(&device).and_then(Device::carrier) {
+            Some(channel) => {
+                let message = self.message(message);
+                self.send_on(channel, &message)
+            }
+            None => Ok(()),
         }
     }
 
@@ -369,7 +385,9 @@ impl Account {
             Ok(Message::Commit(notice)) => self.notice(device, account, &notice),
             Ok(Message::AskInvite(id)) => self.invite_asked(device, account, id),
             Ok(Message::Invite(invite)) => self.invited(account, &invite),
-            Ok(_) => Ok(()),
+            Ok(Message::Composing(composing)) => self.composing(account, &composing),
+            Ok(Message::Displayed(displayed)) => self.displayed(account, &displayed),
+            Ok(Message::Other { .. }) => Ok(()),
             Err(error) => {
                 tracing::debug!(device = %device.short(), %error, "message dropped");
                 Ok(())

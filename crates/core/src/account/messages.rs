@@ -30,7 +30,9 @@ impl Account {
         if let Some(replied) = &reply_to {
             self.must_have(&id, replied)?;
         }
-        self.queue(request, id, Message::Text { body, reply_to })
+        self.queue(request, id, Message::Text { body, reply_to })?;
+        // Said, so that it is not being typed any more.
+        Ok(self.stop_typing(&id)?)
     }
 
     /// Takes a reaction.

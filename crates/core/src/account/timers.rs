@@ -32,6 +32,10 @@ pub(crate) enum Timer {
     Clone(ConversationId),
     /// Erase a conversation that was left.
     Erase(ConversationId),
+    /// We have not typed for a while.
+    OwnTyping(ConversationId),
+    /// Somebody may have stopped typing.
+    Typing(ConversationId),
     /// Pack loose objects.
     Maintain,
 }

@@ -48,23 +48,27 @@ fn join(world: &mut World, host: usize, chat: ConversationId) {
     world.until("the group is ready", |world| world.is_ready(host, chat));
 }
 
+/// A group that Alice makes, which these hosts join.
+pub(crate) fn group_of(world: &mut World, members: &[usize]) -> ConversationId {
+    let chat = create(world, members);
+    for host in members {
+        join(world, *host, chat);
+    }
+    let all = [ALICE].iter().chain(members);
+    for host in all {
+        world.until("all have joined", |world| {
+            let roles = roles(world, *host, chat);
+            let joined = roles.iter().filter(|(_, role)| *role == Role::Member);
+            joined.count() == members.len()
+        });
+    }
+    chat
+}
+
 /// A group of Alice (its admin), Bob and Carol, who all know of each other.
 fn group(seed: u64) -> (World, ConversationId) {
     let mut world = three(seed);
-    let chat = create(&mut world, &[BOB, CAROL]);
-    for host in [BOB, CAROL] {
-        join(&mut world, host, chat);
-    }
-    for host in [ALICE, BOB, CAROL] {
-        world.until("all have joined", |world| {
-            let roles = roles(world, host, chat);
-            roles
-                .iter()
-                .filter(|(_, role)| *role == Role::Member)
-                .count()
-                == 2
-        });
-    }
+    let chat = group_of(&mut world, &[BOB, CAROL]);
     (world, chat)
 }
 

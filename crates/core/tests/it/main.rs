@@ -14,4 +14,5 @@ mod groups;
 mod intake;
 mod node;
 mod requests;
+mod signs;
 mod world;

@@ -1,0 +1,76 @@
+"""Rows of the matrix: typing and read receipts."""
+from __future__ import annotations
+
+from jamipeer import Peer
+from matrix import absent, expect, row, until
+
+
+def typed(peer, who: str, status: int, since: int):
+    return peer.wait_for("composingStatusChanged",
+                         lambda e: e["contact_id"] == who and e["status"] == status, 20, since)
+
+
+@row("signs", "typing, each way; off: neither told nor heard")
+def typing(world):
+    pair = world.connected()
+    for sender in pair.both:
+        other, who = pair.other(sender), pair.ids[sender]
+        mark = other.mark()
+        sender.composing(pair.chat)
+        typed(other, who, 1, mark)
+        sender.composing(pair.chat, False)
+        typed(other, who, 0, mark)
+        # It ends by itself when nothing more is heard.
+        mark = other.mark()
+        sender.composing(pair.chat)
+        typed(other, who, 1, mark)
+        typed(other, who, 0, mark)
+    # Daemons of 2023 have no such setting.
+    for sender in (peer for peer in pair.both if not isinstance(peer, Peer)):
+        other = pair.other(sender)
+        sender.set_details({"Account.sendComposing": "false"})
+        marks = {peer: peer.mark() for peer in pair.both}
+        for peer in pair.both:
+            peer.composing(pair.chat)
+        for peer in pair.both:
+            absent(peer, "composingStatusChanged",
+                   lambda e: e["contact_id"] == pair.ids[pair.other(peer)], marks[peer])
+        sender.set_details({"Account.sendComposing": "true"})
+        other.composing(pair.chat, False)
+
+
+def has_read(peer, chat: str, who: str, message: str) -> bool:
+    members = {m["uri"]: m["lastDisplayed"] for m in peer.members(chat)}
+    return members.get(who) == message
+
+
+@row("signs", "read receipts, each way; off: neither told nor heard")
+def receipts(world):
+    pair = world.connected()
+    for sender in pair.both:
+        other, reader = pair.other(sender), pair.ids[pair.other(sender)]
+        body = f"read me, {other.name}"
+        message = pair.say(sender, body)
+        other.wait_message(body, pair.chat)
+        mark = sender.mark()
+        other.displayed(pair.chat, message)
+        sender.wait_for("accountMessageStatusChanged",
+                        lambda e: e["id"] == message and e["status"] == 3
+                        and e["peer"] == reader, 20, mark)
+        until(lambda: has_read(sender, pair.chat, reader, message),
+              f"{sender.name} lists what was read", 10)
+        for silent in pair.both:
+            silent.set_details({"Account.sendReadReceipt": "false"})
+            body = f"{silent.name} is silent, {other.name}"
+            unread = pair.say(sender, body)
+            other.wait_message(body, pair.chat)
+            mark = sender.mark()
+            other.displayed(pair.chat, unread)
+            absent(sender, "accountMessageStatusChanged",
+                   lambda e: e["id"] == unread and e["status"] == 3
+                   and e["peer"] == reader, mark)
+            expect(not has_read(sender, pair.chat, reader, unread),
+                   f"{sender.name} does not list it as read")
+            silent.set_details({"Account.sendReadReceipt": "true"})
+    pair.settle()
+    pair.verify()
