@@ -20,9 +20,8 @@ use crate::protocol::message::{Composing, Displayed, Message};
 
 /// So long somebody counts as typing who does not say it again; and so often it is said.
 const TYPING: Duration = Duration::from_secs(12);
-/// Who stopped typing counts as typing again after this pause at the earliest, so that
-/// nobody fills the log of events.
-const TYPING_PAUSE: Duration = Duration::from_secs(1);
+/// So often somebody may begin to type in that time, so that nobody fills the log of events.
+const MAX_BEGINNINGS: u32 = 10;
 /// Members of one conversation that may type at the same time.
 const MAX_TYPISTS: usize = 64;
 /// Members whose receipt for a message that is not here yet is kept.
@@ -48,9 +47,12 @@ pub(super) struct Signs {
 
 #[derive(Debug)]
 struct Typist {
-    /// Until when, if that is not heard again; when it ended, if it has.
-    at: Instant,
     active: bool,
+    /// Until when, if that is not heard again.
+    end: Instant,
+    /// How often it began since then.
+    beginnings: u32,
+    since: Instant,
 }
 
 /// Up to where a member has read.
@@ -81,7 +83,7 @@ impl Signs {
     /// When the first who types does not any more.
     fn next_end(&self) -> Option<Instant> {
         let active = self.typists.values().filter(|typist| typist.active);
-        active.map(|typist| typist.at).min()
+        active.map(|typist| typist.end).min()
     }
 
     /// Somebody has read up to a message, which is here. Whether that is news.
@@ -118,7 +120,6 @@ impl Signs {
         let typist = self.typists.get_mut(author);
         if let Some(typist) = typist.filter(|typist| typist.active) {
             typist.active = false;
-            typist.at = core.now.instant;
             core.emit(EventBody::ComposingChanged {
                 conversation: id,
                 account: *author,
@@ -323,27 +324,34 @@ impl Account {
         }
         let typists = &mut conversation.signs.typists;
         typists.retain(|_, typist| {
-            typist.active || now.saturating_duration_since(typist.at) < TYPING_PAUSE
+            typist.active || now.saturating_duration_since(typist.since) < TYPING
         });
-        let full = typists.len() >= MAX_TYPISTS;
-        match typists.get_mut(&account) {
-            // It goes on; or it has just ended.
-            Some(typist) if typist.active => typist.at = end,
-            Some(_) => return Ok(()),
-            None if full => return Ok(()),
-            None => {
-                let typist = Typist {
-                    at: end,
-                    active: true,
-                };
-                typists.insert(account, typist);
-                self.core.emit(EventBody::ComposingChanged {
-                    conversation: id,
-                    account,
-                    active: true,
-                });
-            }
+        if typists.len() >= MAX_TYPISTS && !typists.contains_key(&account) {
+            return Ok(());
         }
+        let typist = typists.entry(account).or_insert(Typist {
+            active: false,
+            end,
+            beginnings: 0,
+            since: now,
+        });
+        if now.saturating_duration_since(typist.since) >= TYPING {
+            typist.since = now;
+            typist.beginnings = 0;
+        }
+        if !typist.active {
+            if typist.beginnings >= MAX_BEGINNINGS {
+                return Ok(());
+            }
+            typist.beginnings = typist.beginnings.saturating_add(1);
+            typist.active = true;
+            self.core.emit(EventBody::ComposingChanged {
+                conversation: id,
+                account,
+                active: true,
+            });
+        }
+        typist.end = end;
         self.core.timers.sooner(Timer::Typing(id), end);
         Ok(())
     }
@@ -356,7 +364,7 @@ impl Account {
         };
         let typists = conversation.signs.typists.iter();
         let ended: Vec<AccountId> = typists
-            .filter(|(_, typist)| typist.active && typist.at <= now)
+            .filter(|(_, typist)| typist.active && typist.end <= now)
             .map(|(account, _)| *account)
             .collect();
         for account in ended {

@@ -97,6 +97,21 @@ fn typing_is_seen_and_ends_by_itself_by_a_word_or_by_the_text() {
 }
 
 #[test]
+fn who_flickers_is_not_told_for_ever() {
+    let (mut world, chat) = World::talking(7);
+    for _ in 0..50 {
+        compose(&mut world, BOB, chat, true);
+        compose(&mut world, BOB, chat, false);
+    }
+    world.run(Duration::from_secs(2));
+    assert_eq!(typing(&world, ALICE, BOB).len(), 20);
+    world.run(Duration::from_secs(12));
+    compose(&mut world, BOB, chat, true);
+    world.run(Duration::from_secs(1));
+    assert_eq!(typing(&world, ALICE, BOB).len(), 21);
+}
+
+#[test]
 fn who_is_lost_while_typing_stops_after_twelve_seconds() {
     let (mut world, chat) = World::talking(2);
     compose(&mut world, BOB, chat, true);
