@@ -201,6 +201,10 @@ for block in text("swarm-messages.txt").split("\n----- ")[1:]:
     seed("sip", head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + (body + "\n\n").encode()[:length])
     if mime := re.search(r"Content-Type: (.*)", head):
         seed("device_message", mime[1].encode() + b"\n" + (body + "\n\n").encode()[:length])
+for name, marker in [("swarm-sync.txt", "HEX"), ("head-sync.txt", "hex")]:
+    for packed in re.findall(rf"^\s*{marker} ([0-9a-f]+)$", text(name), re.MULTILINE):
+        seed("sync", bytes.fromhex(packed))
+
 for path in VECTORS.glob("account-trustrequest/*.plain.msgpack"):
     plain = path.read_bytes()
     at = plain.index(b"\xa4data\xc4")

@@ -21,10 +21,14 @@ mod index;
 mod instant;
 mod intake;
 mod known;
+mod merge;
 mod messages;
+mod preferences;
 mod registration;
 mod requests;
 mod signs;
+mod sync;
+mod sync_take;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -48,6 +52,7 @@ use intake::Intakes;
 pub use intake::{Done, IntakeLimits, Work};
 use registration::{Op, Registration};
 use requests::Lookup;
+use sync::SyncState;
 use timers::{Timer, Timers};
 
 /// What an account is told at the start.
@@ -121,6 +126,8 @@ pub struct Account {
     conversations: BTreeMap<ConversationId, Conversation>,
     channels: BTreeMap<ChannelId, Channel>,
     intakes: Intakes,
+    /// What is agreed with the other devices of the account.
+    sync: SyncState,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -264,11 +271,13 @@ impl Account {
             conversations: BTreeMap::new(),
             channels: BTreeMap::new(),
             intakes: Intakes::default(),
+            sync: SyncState::default(),
             may_commit: false,
             core,
         };
         account.core.store.begin()?;
         account.load_devices()?;
+        account.load_sync()?;
         account.load_conversations()?;
         account.start_registration();
         account.start_contacts();
@@ -512,6 +521,9 @@ impl Account {
             Timer::OwnTyping(conversation) => return self.stop_typing(&conversation),
             Timer::Typing(conversation) => self.typing_timeout(&conversation),
             Timer::Maintain => self.maintain(),
+            Timer::OpenSync(device) => self.open_sync(device),
+            Timer::TellSync => return self.tell_sync(),
+            Timer::PostSync => self.post_sync(),
         }
         Ok(())
     }

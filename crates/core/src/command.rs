@@ -163,6 +163,18 @@ pub enum Command {
         /// Which conversation.
         conversation: ConversationId,
     },
+    /// How a conversation is shown: [`Reply::Preferences`].
+    Preferences {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Changes how a conversation is shown, on all devices of the account: [`Reply::Done`].
+    SetPreferences {
+        /// Which.
+        conversation: ConversationId,
+        /// New values; an empty one removes a preference.
+        changes: BTreeMap<String, String>,
+    },
     /// Notes that everything up to a message was read here, and tells the others if they
     /// may know: [`Reply::Done`].
     MarkRead {
@@ -231,6 +243,9 @@ pub enum Reply {
     Conversations(Vec<Conversation>),
     /// `mode` and, where there are, `title`, `description`, `avatar`.
     Info(BTreeMap<String, String>),
+    /// Names and values: `color`, `symbol`, `ignoreNotifications` and others that clients
+    /// agree about.
+    Preferences(BTreeMap<String, String>),
     /// Members.
     Members(Vec<Member>),
     /// What the others are told.

@@ -140,6 +140,11 @@ pub enum EventBody {
         /// Which.
         conversation: ConversationId,
     },
+    /// How a conversation is shown was changed, here or on another device of the account.
+    PreferencesChanged {
+        /// Which.
+        conversation: ConversationId,
+    },
     /// Somebody's membership changed, by a commit that came after the clone.
     MemberEvent {
         /// Where.

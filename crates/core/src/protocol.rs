@@ -14,6 +14,7 @@ pub mod message;
 pub mod msg_channel;
 pub mod msgpack_stream;
 pub mod sip;
+pub mod sync;
 #[cfg(test)]
 mod tests_support;
 pub mod trust_request;

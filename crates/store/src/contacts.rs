@@ -46,14 +46,16 @@ pub struct RequestRow {
     pub name: String,
     /// When it came (or was sent, where the sender says).
     pub received: UnixTime,
-    /// When it was declined; 0 if it is pending.
+    /// When it was last declined; 0 for never.
     pub declined: UnixTime,
+    /// When it was last sent, as the sender says; 0 if unknown.
+    pub issued: UnixTime,
 }
 
 impl RequestRow {
-    /// Whether it awaits an answer.
+    /// Whether it awaits an answer: it was not declined, or was sent anew after that.
     pub fn is_pending(&self) -> bool {
-        self.declined.millis() == 0
+        self.declined.millis() == 0 || self.issued > self.declined
     }
 }
 
@@ -111,7 +113,7 @@ impl Store {
     /// If the database fails.
     pub fn requests(&self, account: i64) -> Result<Vec<RequestRow>, StoreError> {
         self.query(
-            "SELECT conversation, sender, name, received, declined, mode
+            "SELECT conversation, sender, name, received, declined, mode, issued
              FROM requests WHERE account = ?1 ORDER BY received, conversation",
             [account],
             |row| {
@@ -122,6 +124,7 @@ impl Store {
                     received: column::time(row, 3)?,
                     declined: column::time(row, 4)?,
                     mode: row.get(5)?,
+                    issued: column::time(row, 6)?,
                 })
             },
         )
@@ -134,11 +137,11 @@ impl Store {
     pub fn put_request(&mut self, account: i64, row: &RequestRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO requests
-                 (account, conversation, sender, name, received, declined, mode)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 (account, conversation, sender, name, received, declined, mode, issued)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT DO UPDATE SET sender = excluded.sender, name = excluded.name,
                  received = excluded.received, declined = excluded.declined,
-                 mode = excluded.mode",
+                 mode = excluded.mode, issued = excluded.issued",
             (
                 account,
                 row.conversation.as_bytes(),
@@ -147,6 +150,7 @@ impl Store {
                 column::stored(row.received.millis()),
                 column::stored(row.declined.millis()),
                 row.mode,
+                column::stored(row.issued.millis()),
             ),
         )?;
         Ok(())

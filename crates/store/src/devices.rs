@@ -1,4 +1,4 @@
-//! Devices of other accounts, and numbers of offers and messages handled already.
+//! Devices, those of the own account too, and numbers of offers and messages handled already.
 
 use baraza_wire::{AccountId, DeviceId, UnixTime};
 
@@ -34,7 +34,7 @@ impl DeviceKind {
     }
 }
 
-/// A device of another account.
+/// A device, another one than this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRow {
     /// The device.

@@ -24,6 +24,7 @@ mod messages;
 mod outbox;
 mod reads;
 mod schema;
+mod sync;
 
 pub use accounts::AccountRow;
 pub use contacts::{ContactRow, RequestRow};
@@ -36,3 +37,4 @@ pub use messages::MessageRow;
 pub use outbox::{OutboxKind, OutboxRow};
 pub use reads::ReadRow;
 pub use schema::schema_text;
+pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};

@@ -5,6 +5,7 @@ use baraza_core::protocol::im_message::ImMessage;
 use baraza_core::protocol::message::Message;
 use baraza_core::protocol::msg_channel::{ChannelMessage, MessageStream};
 use baraza_core::protocol::sip::{Addresses, MAX_HEAD, SipDecoder, SipSession};
+use baraza_core::protocol::sync::SyncMessage;
 use baraza_core::protocol::trust_request::TrustRequest;
 use baraza_core::protocol::vcard::Profile;
 use baraza_dht::Value;
@@ -55,6 +56,32 @@ pub(crate) fn msg_channel(data: &[u8]) -> bool {
     let again = MessageStream::new().push(&written);
     assert_eq!(again.as_ref(), Ok(&messages), "messages read back");
     !messages.is_empty()
+}
+
+/// The state of another device, on a `sync://` channel or over the DHT.
+pub(crate) fn sync(data: &[u8]) -> bool {
+    let again = |state: &SyncMessage| {
+        let mut again = SyncMessage::default();
+        for write in state.encode() {
+            let part = SyncMessage::decode(&write).unwrap_or_else(|e| panic!("ours: {e}"));
+            again.devices.extend(part.devices);
+            again.contacts.extend(part.contacts);
+            again.trust_requests.extend(part.trust_requests);
+            again.conversations.extend(part.conversations);
+            again.requests.extend(part.requests);
+            again.preferences.extend(part.preferences);
+            again.marks.extend(part.marks);
+        }
+        again
+    };
+    let mut understood = false;
+    for state in [SyncMessage::decode(data), SyncMessage::decode_dht(data)] {
+        let Ok(state) = state else { continue };
+        let once = again(&state);
+        assert_eq!(again(&once), once, "a state reads back");
+        understood |= once != SyncMessage::default();
+    }
+    understood
 }
 
 /// A `sip` channel.

@@ -14,7 +14,9 @@ use crate::account::devices::Carrier;
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
 use crate::protocol::msg_channel::MessageStream;
+use crate::protocol::msgpack_stream::MsgpackStream;
 use crate::protocol::sip::{self, Addresses, SipSession};
+use crate::protocol::sync;
 
 /// Bytes of instant messages waiting to be written on one channel.
 const MAX_WAITING: usize = 1 << 20;
@@ -52,6 +54,8 @@ pub(super) enum ChannelKind {
         conversation: ConversationId,
         server: Box<UploadPack>,
     },
+    /// What devices of the own account tell each other.
+    Sync(MsgpackStream),
     /// Nothing we need: read and forgotten.
     Discard,
 }
@@ -97,6 +101,14 @@ impl Channel {
         true
     }
 
+    /// Writes, as soon as there is room, something of which there is not too much.
+    pub(super) fn write_state(&mut self, id: ChannelId, core: &mut Core, bytes: Bytes) {
+        if !self.write(id, core, bytes.clone()) {
+            self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
+            self.waiting.push_back(bytes);
+        }
+    }
+
     fn sent(&mut self, id: ChannelId, core: &mut Core, bytes: usize) {
         self.unsent = self.unsent.saturating_sub(bytes);
         while let Some(next) = self.waiting.front() {
@@ -120,6 +132,8 @@ enum Wish {
     Msg,
     Sip,
     Git(ConversationId),
+    /// Another device of the account wants to tell of changes.
+    Sync,
     /// A profile is pushed, which is not kept yet.
     Profile,
     Other,
@@ -132,6 +146,10 @@ impl Wish {
         }
         if name.starts_with("msg:") {
             return Self::Msg;
+        }
+        if let Some(device) = name.strip_prefix(sync::CHANNEL) {
+            let ours = device.parse() == Ok(*own);
+            return if ours { Self::Sync } else { Self::Other };
         }
         if let Some(rest) = name.strip_prefix("git://") {
             return match rest.split_once('/') {
@@ -209,7 +227,7 @@ impl Account {
     /// What a channel is used for if it is accepted (docs/protocol/05-swarm.md section 6).
     fn kind_for(&self, peer: &Peer, name: &str) -> Option<ChannelKind> {
         let account = &peer.account;
-        if self.is_banned(account) || *account == self.core.account {
+        if self.is_banned(account) {
             return None;
         }
         match Wish::parse(name, &self.core.device) {
@@ -225,6 +243,8 @@ impl Account {
                     server: Box::new(UploadPack::new(PackLimits::default())),
                 })
             }
+            Wish::Sync => (*account == self.core.account)
+                .then(|| ChannelKind::Sync(MsgpackStream::new(sync::MAX_MESSAGE))),
             Wish::Profile => self.is_known(account).then_some(ChannelKind::Discard),
             Wish::Other => None,
         }
@@ -246,6 +266,7 @@ impl Account {
             ChannelKind::Msg(_) => self.carrier_open(peer.device, channel, true),
             ChannelKind::Sip(_) => self.carrier_open(peer.device, channel, false),
             ChannelKind::Fetch { .. } => self.git_open(channel),
+            ChannelKind::Sync(_) => self.sync_open(peer.device, channel),
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -305,6 +326,10 @@ impl Account {
             ChannelKind::Fetch { conversation, .. } => {
                 self.git_failed(conversation, state.device, channel, &reason.to_string())
             }
+            ChannelKind::Sync(_) => {
+                self.sync_closed(state.device, channel);
+                Ok(())
+            }
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -319,6 +344,7 @@ impl Account {
             Some(ChannelKind::Sip(_)) => self.sip_data(channel, bytes),
             Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, bytes),
             Some(ChannelKind::Serve { .. }) => self.serve_data(channel, bytes),
+            Some(ChannelKind::Sync(_)) => self.sync_data(channel, bytes),
             Some(ChannelKind::Discard) | None => Ok(()),
         }
     }
@@ -379,6 +405,10 @@ impl Account {
                     self.git_failed(conversation, state.device, id, reason)
                 }
             }
+            ChannelKind::Sync(_) => {
+                self.sync_closed(state.device, id);
+                Ok(())
+            }
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -416,6 +446,8 @@ mod tests {
         assert_eq!(wish(push), Wish::Profile);
         let pull = format!("data-transfer://{chat}/profile/{}.vcf", "a".repeat(40));
         assert_eq!(wish(pull), Wish::Other);
+        assert_eq!(wish(format!("sync://{own}")), Wish::Sync);
+        assert_eq!(wish(format!("sync://{other}")), Wish::Other);
         assert_eq!(wish(format!("swarm://{chat}")), Wish::Other);
         assert_eq!(wish(String::new()), Wish::Other);
     }

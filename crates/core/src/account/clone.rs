@@ -15,7 +15,7 @@ use crate::command::CommandError;
 use crate::event::EventBody;
 
 /// First pause before trying again.
-const AGAIN_FIRST: Duration = Duration::from_secs(2);
+pub(super) const AGAIN_FIRST: Duration = Duration::from_secs(2);
 /// Longest pause before trying again.
 const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 
@@ -23,21 +23,25 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 const NOT_INVITED: &str = "the device's copy does not have us as a member yet";
 
 impl Account {
-    /// Asks the devices of whoever invited us for the conversation.
+    /// Asks the devices of whoever invited us for the conversation, and those of our own
+    /// that have it.
     pub(super) fn try_clone(&mut self, id: ConversationId) -> Result<(), StoreError> {
         let Some(conversation) = self.conversations.get(&id) else {
             return Ok(());
         };
-        let Some(peer) = conversation.row.peer else {
-            return Ok(());
-        };
+        let (peer, holders) = (conversation.row.peer, conversation.holders.clone());
         let under_way = conversation.source.is_some() || self.intakes.concern(&id);
         if conversation.row.state != ConversationState::Cloning || under_way {
             return Ok(());
         }
-        self.watch(peer);
+        let peer = peer.filter(|peer| !self.is_banned(peer));
+        if let Some(peer) = peer {
+            self.watch(peer);
+        }
         self.meet_devices(&id);
-        let devices = self.devices_of(&peer);
+        let mut devices = peer.map(|peer| self.devices_of(&peer)).unwrap_or_default();
+        devices.retain(|device| !holders.contains(device));
+        devices.extend(holders);
         let near = |id: &DeviceId| {
             let device = self.devices.get(id);
             device.is_some_and(|device| device.link || !device.present.is_empty())
@@ -150,6 +154,7 @@ impl Account {
         conversation.row.state = ConversationState::Ready;
         conversation.touch();
         self.core.timers.clear(Timer::Clone(id));
+        self.conversation_changed(id);
         self.core
             .emit(EventBody::ConversationReady { conversation: id });
         self.meet_devices(&id);

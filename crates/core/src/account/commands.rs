@@ -146,6 +146,16 @@ impl Account {
                 self.mark_read(conversation, message)?;
                 Reply::Done
             }
+            Command::Preferences { conversation } => {
+                Reply::Preferences(self.preferences(&conversation)?)
+            }
+            Command::SetPreferences {
+                conversation,
+                changes,
+            } => {
+                self.set_preferences(conversation, changes)?;
+                Reply::Done
+            }
             Command::DeliveryStatus {
                 conversation,
                 message,
@@ -335,7 +345,7 @@ impl Account {
         if before == Some(position) {
             return Ok(());
         }
-        self.set_read(id, commit);
+        self.set_read(id, commit)?;
         if before.is_none_or(|before| before < position) {
             self.tell_read(id, commit)?;
         }
@@ -358,12 +368,24 @@ impl Account {
             None => None,
         };
         if position > before {
-            self.set_read(id, commit);
+            self.set_read(id, commit)?;
         }
         Ok(())
     }
 
-    fn set_read(&mut self, id: ConversationId, commit: CommitId) {
+    fn set_read(
+        &mut self,
+        id: ConversationId,
+        commit: CommitId,
+    ) -> std::result::Result<(), StoreError> {
+        // Later than the last mark, also if the clock was set back.
+        let before = self.sync.read.get(&id).map_or(0, |(_, time)| *time);
+        let time = self.core.now.unix.secs().max(before.saturating_add(1));
+        self.put_mark(id, (commit, time))
+    }
+
+    /// Notes up to where was read, here or on another device of the account.
+    pub(super) fn show_read(&mut self, id: ConversationId, commit: CommitId) {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.row.read = Some(commit);
             conversation.touch();
@@ -469,6 +491,7 @@ impl Account {
             ChannelKind::Sip(_) => "sip".to_owned(),
             ChannelKind::Fetch { conversation, .. } => format!("fetch {conversation}"),
             ChannelKind::Serve { conversation, .. } => format!("serve {conversation}"),
+            ChannelKind::Sync(_) => "sync".to_owned(),
             ChannelKind::Discard => "profile".to_owned(),
         };
         let fetching = |kind: &ChannelKind| match kind {

@@ -22,6 +22,7 @@ impl Account {
             .filter(|contact| contact.is_active())
             .map(|contact| contact.contact)
             .collect();
+        watched.push(self.core.account);
         for conversation in self.conversations.values() {
             if conversation.row.state == ConversationState::Cloning {
                 watched.extend(conversation.row.peer);
@@ -52,7 +53,7 @@ impl Account {
     }
 
     /// Tells the links who is blocked.
-    fn block(&mut self) {
+    pub(super) fn block(&mut self) {
         let blocked = self
             .contacts
             .values()
@@ -63,7 +64,8 @@ impl Account {
     }
 
     /// Writes a contact.
-    fn save_contact(&mut self, row: ContactRow) -> Result<(), StoreError> {
+    pub(super) fn save_contact(&mut self, row: ContactRow) -> Result<(), StoreError> {
+        self.contact_changed(row.contact);
         self.core.store.begin()?;
         self.core.store.put_contact(self.core.config.number, &row)?;
         self.contacts.insert(row.contact, row);
@@ -144,14 +146,25 @@ impl Account {
             return Err(CommandError::NoSuchContact.into());
         }
         let added = old.as_ref().map(|row| row.added).unwrap_or_default();
-        self.save_contact(ContactRow {
+        let row = ContactRow {
             contact,
             added,
             removed: self.core.now.unix.max(added),
             confirmed: false,
             banned: ban,
             conversation: None,
-        })?;
+        };
+        Ok(self.contact_gone(old, row)?)
+    }
+
+    /// A contact is not one any more, or an account is blocked.
+    pub(super) fn contact_gone(
+        &mut self,
+        old: Option<ContactRow>,
+        row: ContactRow,
+    ) -> Result<(), StoreError> {
+        let (contact, ban) = (row.contact, row.banned);
+        self.save_contact(row)?;
         self.settled(OutboxKind::Request, contact)?;
         self.settled(OutboxKind::Confirmation, contact)?;
         let pending: Vec<ConversationId> = self
@@ -162,6 +175,10 @@ impl Account {
             .collect();
         for id in pending {
             self.forget_request(&id)?;
+        }
+        if old.is_none() && !ban {
+            // Nobody knew it.
+            return Ok(());
         }
         self.core.emit(EventBody::ContactRemoved {
             contact,
@@ -185,9 +202,10 @@ impl Account {
         Ok(())
     }
 
-    /// Removes a conversation from this device.
+    /// Removes a conversation from this device, and so from the others of the account.
     pub(super) fn remove_conversation(&mut self, id: &ConversationId) -> Result<(), StoreError> {
         if self.conversations.contains_key(id) {
+            self.note_removed(id, self.core.now.unix)?;
             self.erase_conversation(id)?;
             self.core
                 .emit(EventBody::ConversationRemoved { conversation: *id });
@@ -294,13 +312,27 @@ impl Account {
             Some(left) if left.is_left() => self.erase_conversation(&id)?,
             Some(_) => return Ok(()),
         }
+        let created = self.created_again(&id)?;
+        self.add_clone(id, Some(peer), 0, created)?;
+        self.try_clone(id)?;
+        self.welcome(&peer)
+    }
+
+    /// Enters a conversation that is to be cloned.
+    pub(super) fn add_clone(
+        &mut self,
+        id: ConversationId,
+        peer: Option<AccountId>,
+        mode: u8,
+        created: UnixTime,
+    ) -> Result<(), StoreError> {
         let mut row = ConversationRow {
             number: 0,
             id,
             state: ConversationState::Cloning,
-            mode: 0,
-            peer: Some(peer),
-            created: self.core.now.unix,
+            mode,
+            peer,
+            created,
             removed: UnixTime::default(),
             head: None,
             length: 0,
@@ -312,19 +344,20 @@ impl Account {
             .store
             .add_conversation(self.core.config.number, &row)?;
         self.conversations.insert(id, Conversation::new(row, None));
-        self.try_clone(id)?;
-        self.welcome(&peer)
+        Ok(())
     }
 
     /// The command to decline a request. It is kept, so that it is not shown again.
     pub(super) fn decline_request(&mut self, id: ConversationId) -> Result<(), CommandFailure> {
         let request = self.requests.get_mut(&id).filter(|row| row.is_pending());
         let request = request.ok_or(CommandError::NoSuchRequest)?;
-        request.declined = self.core.now.unix.max(UnixTime::from_millis(1));
+        let now = self.core.now.unix.max(UnixTime::from_millis(1));
+        request.declined = now.max(request.issued);
         self.core.store.begin()?;
         self.core
             .store
             .put_request(self.core.config.number, request)?;
+        self.request_changed(id);
         self.core
             .emit(EventBody::RequestRemoved { conversation: id });
         Ok(())
@@ -332,11 +365,14 @@ impl Account {
 
     /// A request is not pending any more.
     pub(super) fn forget_request(&mut self, id: &ConversationId) -> Result<(), StoreError> {
-        if self.requests.remove(id).is_some() {
+        if let Some(request) = self.requests.remove(id) {
             self.core.store.begin()?;
             self.core
                 .store
                 .remove_request(self.core.config.number, id)?;
+            if !request.is_pending() {
+                return Ok(());
+            }
             self.core
                 .emit(EventBody::RequestRemoved { conversation: *id });
         }

@@ -27,7 +27,7 @@ pub(super) struct Conversation {
     pub(super) diverged: bool,
     /// Whether a part of a pack is in the index, which is merged when all of it is.
     pub(super) partial: bool,
-    /// Devices of the other members.
+    /// Devices of the members, this one left out.
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
     /// Whom we invited, and when, as long as they have not joined.
     pub(super) invitations: BTreeMap<AccountId, UnixTime>,
@@ -44,6 +44,8 @@ pub(super) struct Conversation {
     /// The device it is being cloned from, and attempts so far.
     pub(super) source: Option<DeviceId>,
     pub(super) attempts: u32,
+    /// Devices of the own account that say they have it.
+    pub(super) holders: BTreeSet<DeviceId>,
 }
 
 /// What is known of a device in a conversation, and under way with it.
@@ -124,6 +126,7 @@ impl Conversation {
             dirty: false,
             source: None,
             attempts: 0,
+            holders: BTreeSet::new(),
         }
     }
 
@@ -391,12 +394,14 @@ impl Conversation {
             // Losing this costs a notice too many, so that it need not be written at once.
             let soon = core.after(WRITE_SOON);
             core.timers.sooner(Timer::Write, soon);
-            core.emit(EventBody::MessageDelivered {
-                conversation: self.row.id,
-                message: *commit,
-                account: peer.known.owner,
-                device,
-            });
+            if peer.known.owner != core.account {
+                core.emit(EventBody::MessageDelivered {
+                    conversation: self.row.id,
+                    message: *commit,
+                    account: peer.known.owner,
+                    device,
+                });
+            }
         }
         Ok(news)
     }
@@ -646,9 +651,9 @@ impl Account {
         };
         for device in self.devices.values() {
             let owner = device.row.owner;
-            if owner != self.core.account
-                && !conversation.peers.contains_key(&device.row.device)
-                && conversation.is_authorised(&owner)
+            let may_have = conversation.repository.is_none() && owner == self.core.account;
+            if !conversation.peers.contains_key(&device.row.device)
+                && (may_have || conversation.is_authorised(&owner))
             {
                 let state = PeerState::new(Known::nothing(owner));
                 conversation.peers.insert(device.row.device, state);
@@ -685,6 +690,7 @@ impl Account {
         conversation.add_fresh(&mut self.core, commits, true)?;
         conversation.touch();
         self.conversations.insert(id, conversation);
+        self.conversation_changed(id);
         self.meet_devices(&id);
         Ok(id)
     }

@@ -1,7 +1,8 @@
-//! Devices of other accounts: whether they are on the network, and the connection to them.
+//! Other devices, of other accounts and of our own: whether they are on the network, and the connection to them.
 //!
 //! A connection is kept to each device of a contact that can be found, since a message then
-//! takes one signature and one round trip; and to others as long as they are owed something.
+//! takes one signature and one round trip; to each other device of the own account; and to
+//! others as long as they are owed something.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ const DIAL_POLITE: Duration = Duration::from_millis(700);
 /// Pause between asking a connected device what it has.
 const CHECK: Duration = Duration::from_secs(300);
 
-/// A device of another account.
+/// A device, another one than this.
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) row: DeviceRow,
@@ -51,6 +52,8 @@ pub(super) struct Device {
     pub(super) msg: Carrier,
     /// The `sip` channel, where there is no `msg:`.
     pub(super) sip: Carrier,
+    /// Our `sync://` channel, to a device of the own account.
+    pub(super) sync: Carrier,
     /// Messages waiting for one of them, notices left out.
     pub(super) waiting: VecDeque<ChannelMessage>,
     /// When a notice last went over the DHT.
@@ -83,6 +86,7 @@ impl Device {
             failed: None,
             msg: Carrier::None,
             sip: Carrier::None,
+            sync: Carrier::None,
             waiting: VecDeque::new(),
             posted: None,
             asked: None,
@@ -141,13 +145,14 @@ impl Account {
             .collect()
     }
 
-    /// Conversations being cloned to which an account invited.
+    /// Conversations being cloned to which an account invited, or that it may have as
+    /// another device of ours.
     pub(super) fn cloning_from(&self, account: &AccountId) -> Vec<ConversationId> {
         let conversations = self.conversations.values();
         conversations
             .filter(|conversation| {
                 conversation.row.state == baraza_store::ConversationState::Cloning
-                    && conversation.row.peer == Some(*account)
+                    && (conversation.row.peer == Some(*account) || *account == self.core.account)
             })
             .map(|conversation| conversation.row.id)
             .collect()
@@ -169,7 +174,8 @@ impl Account {
 
     /// Whether we have anything to do with an account.
     pub(super) fn is_known(&self, account: &AccountId) -> bool {
-        self.is_contact(account)
+        *account == self.core.account
+            || self.is_contact(account)
             || !self.cloning_from(account).is_empty()
             || !self.shared_with(account).is_empty()
     }
@@ -180,7 +186,10 @@ impl Account {
             return false;
         };
         let owner = device.row.owner;
-        if owner == self.core.account || self.is_banned(&owner) {
+        if owner == self.core.account {
+            return true;
+        }
+        if self.is_banned(&owner) {
             return false;
         }
         let confirmed = self
@@ -229,6 +238,9 @@ impl Account {
         chain: Option<&CertificateChain>,
     ) -> Result<Option<DeviceId>, StoreError> {
         let id = key.long_id();
+        if id == self.core.device || !self.is_anchored(&owner, chain) {
+            return Ok(None);
+        }
         let pem = chain.map(CertificateChain::to_pem).unwrap_or_default();
         if let Some(device) = self.devices.get_mut(&id) {
             let seen = self.core.now.unix;
@@ -268,6 +280,16 @@ impl Account {
         Ok(Some(id))
     }
 
+    /// Whether a chain of a device said to be of the own account ends in the account's key.
+    fn is_anchored(&self, owner: &AccountId, chain: Option<&CertificateChain>) -> bool {
+        let anchor = |chain: &CertificateChain| {
+            let issuer = chain.certificates().get(1);
+            issuer.map(|issuer| issuer.public_key().clone())
+        };
+        *owner != self.core.account
+            || chain.is_none_or(|chain| anchor(chain) == anchor(self.core.identity.chain()))
+    }
+
     /// A device's announcement came, or comes again.
     pub(super) fn announced(
         &mut self,
@@ -291,6 +313,10 @@ impl Account {
         device.tries = 0;
         let linked = device.link;
         self.tell_presence(&owner, before);
+        if owner == self.core.account {
+            let later = self.core.after(super::sync::POST_AFTER);
+            self.core.timers.sooner(Timer::PostSync, later);
+        }
         for kind in [OutboxKind::Request, OutboxKind::Confirmation] {
             if self.outbox.contains_key(&(kind, owner)) {
                 self.try_outbox(kind, owner)?;
@@ -453,7 +479,7 @@ impl Account {
             return Ok(());
         }
         self.links.insert(peer.device, peer.clone());
-        if peer.account == self.core.account || !self.is_known(&peer.account) {
+        if !self.is_known(&peer.account) {
             // Strangers may connect, but are not remembered.
             return Ok(());
         }
@@ -470,6 +496,7 @@ impl Account {
         self.core.timers.clear(Timer::Dial(id));
         self.tell_presence(&peer.account, before);
         self.dial(id);
+        self.open_sync(id);
         self.check_device(id)?;
         for conversation in self.cloning_from(&peer.account) {
             self.try_clone(conversation)?;
@@ -539,6 +566,7 @@ impl Account {
             device.msg = Carrier::None;
         }
         self.core.timers.clear(Timer::Check(id));
+        self.core.timers.clear(Timer::OpenSync(id));
         self.tell_presence(&owner, before);
         self.dial_later(id);
         Ok(())

@@ -183,8 +183,17 @@ impl Account {
         if !others || !joined {
             return Ok(self.remove_conversation(&id)?);
         }
+        let device = self.core.device;
+        let devices = repository.devices().map_err(failed)?;
+        let introduced = devices.iter().any(|(known, _)| *known == device);
         self.write(id, |repository, author, now| {
-            Ok(vec![repository.leave(author, now)?])
+            let mut commits = Vec::new();
+            if !introduced {
+                // A device that is new to the others cannot take its leave from them.
+                commits.extend(repository.commit_batch(author, &[introduction()], now)?);
+            }
+            commits.push(repository.leave(author, now)?);
+            Ok(commits)
         })?;
         let now = self.core.now.unix;
         if let Some(conversation) = self.conversations.get_mut(&id) {
@@ -192,6 +201,7 @@ impl Account {
             conversation.row.removed = now.max(UnixTime::from_millis(1));
             conversation.touch();
         }
+        self.note_removed(&id, now)?;
         self.core
             .emit(EventBody::ConversationRemoved { conversation: id });
         self.serve_left(id);
@@ -203,10 +213,12 @@ impl Account {
         let Some(conversation) = self.conversations.get(&id) else {
             return;
         };
+        let own = self.core.account;
         let known = |owed: Result<Option<CommitId>, StoreError>| matches!(owed, Ok(None));
         let fetched = conversation
             .peers
             .values()
+            .filter(|peer| peer.known.owner != own)
             .any(|peer| known(peer.known.owed(&conversation.index, &self.core.store)));
         let age = self
             .core
@@ -426,6 +438,15 @@ pub(super) fn invitation(
         metadata,
         received: Some(issued.copied().unwrap_or(conversation.row.created)),
     }))
+}
+
+/// A commit that says nothing, but with which a device makes itself known: clients show
+/// none of a kind that they do not know.
+fn introduction() -> baraza_swarm::Message {
+    baraza_swarm::Message::Other {
+        kind: "application/x-device-introduction".to_owned(),
+        fields: serde_json::Map::new(),
+    }
 }
 
 fn too_many_members() -> CommandError {

@@ -446,6 +446,7 @@ impl Account {
         id: ConversationId,
     ) -> Result<(), StoreError> {
         let now = self.core.now.instant;
+        // Another device of ours says on its `sync://` channel what it has.
         if self.requests.contains_key(&id) || !self.is_contact(&account) {
             return Ok(());
         }
@@ -473,6 +474,10 @@ impl Account {
             return Ok(());
         };
         if !conversation.is_authorised(&account) {
+            return Ok(());
+        }
+        if account == self.core.account {
+            self.conversation_changed(id);
             return Ok(());
         }
         match invitation(conversation, Some(&account)) {

@@ -216,7 +216,7 @@ impl Account {
         self.core.timers.sooner(Timer::Register, later);
     }
 
-    /// A value under the Jami ID of somebody else.
+    /// A value under a Jami ID.
     fn account_value(
         &mut self,
         account: AccountId,
@@ -229,6 +229,9 @@ impl Account {
                 let Some(key) = &announcement.device_key else {
                     return Ok(());
                 };
+                if key.long_id() == self.core.device {
+                    return Ok(());
+                }
                 if expired {
                     self.unannounced(account, key, value.id);
                     Ok(())
@@ -246,7 +249,7 @@ impl Account {
 
     /// Hears of the devices of an account from now on.
     pub(super) fn watch(&mut self, account: AccountId) {
-        if account == self.core.account || self.watches.contains_key(&account) {
+        if self.watches.contains_key(&account) {
             return;
         }
         let op = self

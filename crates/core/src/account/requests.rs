@@ -30,7 +30,7 @@ const AGAIN_SHORTEST: Duration = Duration::from_secs(3);
 /// again.
 const CONFIRMATIONS: u32 = 5;
 /// Requests pending at a time; more are dropped.
-const MAX_PENDING: usize = 1000;
+pub(super) const MAX_PENDING: usize = 1000;
 /// Invitations to groups pending of one account; more are dropped, so that nobody takes up
 /// the room of all others.
 const MAX_GROUPS_PENDING: usize = 16;
@@ -167,9 +167,8 @@ impl Account {
             return Ok(());
         }
         match &delivery.content {
-            Content::DeviceSync(_) => return Ok(()),
             Content::ImMessage(message) if message.is_acknowledgement() => return Ok(()),
-            Content::ImMessage(_) | Content::TrustRequest(_) => {}
+            Content::ImMessage(_) | Content::TrustRequest(_) | Content::DeviceSync(_) => {}
         }
         let id = delivery.sender.long_id();
         if let Some(device) = self.devices.get(&id) {
@@ -343,10 +342,14 @@ impl Account {
         content: Content,
     ) -> Result<(), StoreError> {
         self.treat(value);
-        if account == self.core.account || self.is_banned(&account) {
+        if self.is_banned(&account) {
             return Ok(());
         }
+        let own = account == self.core.account;
         match content {
+            Content::DeviceSync(packed) if own => self.sync_posted(sender.long_id(), &packed),
+            Content::DeviceSync(_) => Ok(()),
+            Content::TrustRequest(_) if own => Ok(()),
             Content::TrustRequest(request) if request.confirm => {
                 if self.is_contact(&account) {
                     tracing::info!(%account, "request confirmed");
@@ -374,7 +377,6 @@ impl Account {
                 };
                 self.instant(sender.long_id(), account, &message)
             }
-            Content::DeviceSync(_) => Ok(()),
         }
     }
 
@@ -455,10 +457,11 @@ impl Account {
         if known.is_some_and(|conversation| !conversation.is_left()) {
             return Ok(());
         }
+        let mut declined = UnixTime::default();
         if let Some(request) = self.requests.get(&id) {
             // Shown already; and a declined one is shown again only if it was sent anew.
-            let again = !request.is_pending() && issued.is_some_and(|at| at > request.declined);
-            if !again {
+            declined = request.declined;
+            if request.is_pending() || issued.is_none_or(|at| at <= declined) {
                 return Ok(());
             }
         }
@@ -492,11 +495,13 @@ impl Account {
             mode,
             name: name.clone(),
             received: now,
-            declined: UnixTime::default(),
+            declined,
+            issued: issued.unwrap_or_default(),
         };
         self.core.store.begin()?;
         self.core.store.put_request(self.core.config.number, &row)?;
         self.requests.insert(id, row);
+        self.request_changed(id);
         self.core.emit(EventBody::RequestReceived {
             from: sender,
             conversation: id,

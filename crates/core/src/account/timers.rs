@@ -38,6 +38,12 @@ pub(crate) enum Timer {
     Typing(ConversationId),
     /// Pack loose objects.
     Maintain,
+    /// Open a channel to tell a device of the own account of changes.
+    OpenSync(DeviceId),
+    /// Tell the other devices of the account what has changed.
+    TellSync,
+    /// Leave contacts on the DHT for devices of the account that cannot be told otherwise.
+    PostSync,
 }
 
 /// Timers by time.

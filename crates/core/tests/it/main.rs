@@ -9,6 +9,7 @@
 )]
 
 mod chat;
+mod devices;
 mod faults;
 mod groups;
 mod intake;

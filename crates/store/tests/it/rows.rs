@@ -78,6 +78,7 @@ fn every_kind_of_row_comes_back_and_goes_with_its_account() {
         name: "Bob".into(),
         received: UnixTime::from_secs(1),
         declined: UnixTime::default(),
+        issued: UnixTime::from_secs(7),
     };
     store.put_request(number, &request).unwrap();
     assert_eq!(
