@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::routes::{accounts, contacts, conversations, events, groups, signs, status};
+use crate::routes::{accounts, contacts, conversations, events, groups, linking, signs, status};
 use crate::{error, types};
 
 #[derive(OpenApi)]
@@ -22,6 +22,7 @@ use crate::{error, types};
         status::status, status::diagnostics,
         accounts::list, accounts::create, accounts::import, accounts::show, accounts::change,
         accounts::remove, accounts::export,
+        linking::link, linking::pin, linking::change_password,
         contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
         contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
         contacts::block_asker,

@@ -5,6 +5,7 @@ pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod events;
 pub(crate) mod groups;
+pub(crate) mod linking;
 pub(crate) mod signs;
 pub(crate) mod status;
 
@@ -32,6 +33,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
                 .delete(accounts::remove),
         )
         .route("/export", post(accounts::export))
+        .route("/password", post(linking::change_password))
+        .route("/devices/pin", post(linking::pin))
         .route("/diagnostics", get(status::diagnostics))
         .route(
             "/settings",
@@ -99,6 +102,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/ws", get(events::socket))
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/import", post(accounts::import))
+        .route("/accounts/link", post(linking::link))
         .nest("/accounts/{account}", account);
     Router::new()
         .route(OPENAPI_PATH, get(openapi))
@@ -207,6 +211,11 @@ impl From<NodeError> for ApiError {
             NodeError::NoSuchAccount => no_such_account(),
             NodeError::Exists(_) => Self::conflict("account_exists", text),
             NodeError::Archive(_) => Self::unprocessable("archive_refused", text),
+            NodeError::WrongPassword => Self::unprocessable("wrong_password", text),
+            NodeError::PasswordNeeded => Self::unprocessable("password_needed", text),
+            NodeError::NothingUnderPin => Self::not_found("nothing_under_pin", text)
+                .hint("a PIN lives ten minutes; check it, and the password"),
+            NodeError::Network(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "network", text),
             NodeError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }

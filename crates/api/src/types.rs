@@ -10,6 +10,21 @@ use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, InfoHash, UnixT
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+macro_rules! secret_debug {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+use secret_debug;
+
+mod linking;
+
+pub use linking::{ChangePassword, LinkByPin, LinkPin, NewLinkPin};
+
 /// An account on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
@@ -31,6 +46,10 @@ pub struct Account {
     pub state: RegistrationState,
     /// Whether others can find this device now.
     pub announced: bool,
+    /// Whether the account's archive on this device has a password, which exporting the
+    /// account and linking devices then need.
+    #[serde(default)]
+    pub has_password: bool,
 }
 
 impl From<core::Identity> for Account {
@@ -43,6 +62,7 @@ impl From<core::Identity> for Account {
             registered_name: identity.registered_name,
             state: identity.state,
             announced: identity.announced,
+            has_password: false,
         }
     }
 }
@@ -92,15 +112,6 @@ pub struct Exported {
     pub archive: String,
 }
 
-macro_rules! secret_debug {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(…)"))
-            }
-        }
-    )*};
-}
 secret_debug!(NewAccount, ImportAccount, ExportAccount, Exported);
 
 /// Changes an account.

@@ -169,6 +169,11 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: ConversationAction,
     },
+    /// Bring the account to further devices
+    Device {
+        #[command(subcommand)]
+        action: DeviceAction,
+    },
     /// Run a node of the DHT alone, with a console: like dhtnode
     Dht(crate::dht::DhtArgs),
     /// Print what makes your shell complete the arguments of baraza
@@ -292,6 +297,29 @@ pub(crate) enum AccountAction {
         #[command(flatten)]
         password: PasswordOptions,
     },
+    /// Make this a device of an account that is on another device
+    Link {
+        /// Read the PIN that the other device shows ("baraza device pin", or a Jami of 2023)
+        /// from the first line of a file ("-": the standard input) instead of asking for it
+        #[arg(long, value_name = "FILE")]
+        pin_file: Option<PathBuf>,
+        /// The name others see; the account's if left out
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Set, change or remove the password of the account's archive on this device
+    Password {
+        /// Remove it
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Read the new password from the first line of a file ("-": the standard input)
+        #[arg(long, value_name = "FILE", conflicts_with = "remove")]
+        new_password_file: Option<PathBuf>,
+    },
     /// Write the account's archive: who has it, and its password, is the account
     Export {
         /// Where to ("-": the standard output); must not be there yet
@@ -307,6 +335,16 @@ pub(crate) enum AccountAction {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+}
+
+/// What is done with devices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceAction {
+    /// Show a PIN, with which another device becomes one of the account, for ten minutes
+    Pin {
+        #[command(flatten)]
+        password: PasswordOptions,
     },
 }
 

@@ -4,6 +4,8 @@ mod account;
 mod chat;
 mod contact;
 mod conversation;
+mod device;
+mod linking;
 mod message;
 mod request;
 mod signs;
@@ -29,6 +31,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Account { action } => account::run(&context, action).await,
         Action::Chat { who, lines } => chat::run(&context, &who, lines).await,
         Action::Contact { action } => contact::run(&context, action).await,
+        Action::Device { action } => device::run(&context, action).await,
         Action::Conversation { action } => conversation::run(&context, action).await,
         Action::React {
             who,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
+use baraza_api::types::Account;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::args::PasswordOptions;
@@ -20,7 +21,7 @@ pub(crate) fn password(
     new: bool,
 ) -> Result<String, CliError> {
     if let Some(file) = &options.password_file {
-        return password_from(file);
+        return first_line(file, "password");
     }
     if options.password {
         return ask_password(what, new);
@@ -28,7 +29,37 @@ pub(crate) fn password(
     Ok(std::env::var("BARAZA_PASSWORD").unwrap_or_default())
 }
 
-fn password_from(file: &Path) -> Result<String, CliError> {
+/// The password of an account that is here: asked for, if it has one and nothing else says
+/// it.
+pub(crate) fn account_password(
+    options: &PasswordOptions,
+    account: &Account,
+) -> Result<String, CliError> {
+    let given = password(options, "Password of the account", false)?;
+    if given.is_empty() && account.has_password && can_ask() {
+        return ask_password("Password of the account", false);
+    }
+    Ok(given)
+}
+
+/// Whether there is a person at a terminal.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// What a person types, shown as it is typed.
+pub(crate) fn ask(what: &str) -> Result<String, CliError> {
+    if can_ask() {
+        eprint!("{what}: ");
+        io::stderr().flush()?;
+    }
+    let mut line = String::new();
+    io::stdin().lock().take(MAX_PASSWORD).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+/// The secret in the first line of a file.
+pub(crate) fn first_line(file: &Path, what: &str) -> Result<String, CliError> {
     let name = file.display().to_string();
     let mut text = String::new();
     let read = if name == "-" {
@@ -40,7 +71,7 @@ fn password_from(file: &Path) -> Result<String, CliError> {
     read.map_err(CliError::file(format!("cannot read {name}")))?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(CliError::Usage(format!("there is no password in {name}")));
+        return Err(CliError::Usage(format!("there is no {what} in {name}")));
     }
     Ok(password.to_owned())
 }

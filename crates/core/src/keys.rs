@@ -151,4 +151,13 @@ impl Keys {
         let path = directory.join(ARCHIVE);
         files::read_limited(&path, MAX_ARCHIVE).map_err(|source| KeysError::Io { path, source })
     }
+
+    /// Replaces the archive file, at once or not at all.
+    ///
+    /// # Errors
+    /// If the disk fails; the old file is there still.
+    pub fn write_archive(directory: &Path, archive: &[u8]) -> Result<(), KeysError> {
+        let path = directory.join(ARCHIVE);
+        files::write_private(&path, archive).map_err(|source| KeysError::Io { path, source })
+    }
 }

@@ -1,7 +1,9 @@
 //! The node: a data directory's accounts, running.
 
+mod archives;
 mod create;
 mod engine;
+mod pin;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +25,7 @@ use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::{Keys, KeysError};
 use engine::{Ended, Engine};
+pub use pin::{PIN_LIFETIME, PinOffer};
 
 /// How a node runs.
 #[derive(Debug, Clone)]
@@ -70,9 +73,18 @@ pub enum NodeError {
     /// The account is here already.
     #[error("the account {0} is here already")]
     Exists(AccountId),
-    /// The archive cannot be read: see the text (wrong password, damaged, …).
+    /// The archive cannot be read: see the text (damaged, too large, …).
     #[error("{0}")]
     Archive(String),
+    /// The archive has another password; or it is damaged, which looks the same.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The archive has a password, and none was given.
+    #[error("the account's archive has a password, which is needed for this")]
+    PasswordNeeded,
+    /// No account lies under the PIN (any more), or it has another password.
+    #[error("no account was found under this PIN with this password")]
+    NothingUnderPin,
     /// The network cannot be used.
     #[error("cannot use the network: {0}")]
     Network(String),
@@ -132,6 +144,8 @@ struct Inner {
     store: Mutex<Store>,
     engines: Mutex<BTreeMap<LocalId, Running>>,
     dht: DhtHandle,
+    /// Held by whoever replaces an archive file by one made from it.
+    archives: Mutex<()>,
     /// Held as long as the node runs.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -212,6 +226,7 @@ impl Node {
                 store: Mutex::new(store),
                 engines: Mutex::new(BTreeMap::new()),
                 dht,
+                archives: Mutex::new(()),
                 lock: Mutex::new(Some(directory_lock)),
             }),
         };
@@ -268,7 +283,7 @@ impl Node {
     ) -> Result<LocalId, NodeError> {
         let account = self.new_local_id();
         self.initializing(account)?;
-        let directory = self.account_directory(account);
+        let directory = self.pending_directory(account);
         let made = tokio::task::spawn_blocking(move || {
             create::account(&directory, password.as_ref(), progress)
         });
@@ -288,11 +303,32 @@ impl Node {
         display_name: String,
         progress: impl FnMut(Step) + Send + 'static,
     ) -> Result<LocalId, NodeError> {
+        let (archive, password) = tokio::task::spawn_blocking(move || {
+            let archive = create::read_archive(&archive, password.as_ref())?;
+            Ok::<_, NodeError>((archive, password))
+        })
+        .await
+        .map_err(|_| NodeError::Stopped)??;
+        self.add_device(archive, password, display_name, progress)
+            .await
+    }
+
+    /// Makes a new device of the account of `archive` and starts it. With a `password`, the
+    /// archive is encrypted on disk. A failure leaves nothing behind.
+    ///
+    /// # Errors
+    /// If its account is here already, or the keys or files cannot be made.
+    pub async fn add_device(
+        &self,
+        archive: Archive,
+        password: Option<Password>,
+        display_name: String,
+        progress: impl FnMut(Step) + Send + 'static,
+    ) -> Result<LocalId, NodeError> {
         let account = self.new_local_id();
-        let directory = self.account_directory(account);
+        let directory = self.pending_directory(account);
         let node = self.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let archive = create::read_archive(&archive, password.as_ref())?;
             let id = archive.account_id();
             let known = node.accounts();
             if known.iter().any(|account| account.jami_id == id) {
@@ -305,34 +341,6 @@ impl Node {
         self.add(account, &keys, &archive, display_name).await
     }
 
-    /// The account archive, with contacts and conversations, encrypted with `new_password`
-    /// if there is one. `password` opens the archive on disk.
-    ///
-    /// # Errors
-    /// If there is no such account, or the password is wrong.
-    pub async fn export_archive(
-        &self,
-        account: LocalId,
-        password: Option<Password>,
-        new_password: Option<Password>,
-    ) -> Result<Vec<u8>, NodeError> {
-        let number = lock(&self.inner.engines)
-            .get(&account)
-            .map(|running| running.row.number)
-            .ok_or(NodeError::NoSuchAccount)?;
-        let directory = self.account_directory(account);
-        let node = self.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let file = Keys::read_archive(&directory)?;
-            let mut archive = create::read_archive(&file, password.as_ref())?;
-            create::fill_archive(&mut archive, &lock(&node.inner.store), number)?;
-            archive
-                .write(new_password.as_ref(), &mut Rng::from_os())
-                .map_err(|error| NodeError::Archive(error.to_string()))
-        });
-        written.await.map_err(|_| NodeError::Stopped)?
-    }
-
     /// Stops an account and removes all its files.
     ///
     /// # Errors
@@ -343,17 +351,29 @@ impl Node {
         if let Some(engine) = running.engine.take() {
             engine.stop().await;
         }
-        // First out of the way, as what is in its place without being in the database is
-        // taken for an account whose entry was lost.
         let directory = self.account_directory(account);
-        let doomed = directory.with_extension(create::REMOVED);
-        let failed = |source| NodeError::Io {
-            path: directory.clone(),
-            source,
-        };
-        std::fs::rename(&directory, &doomed).map_err(failed)?;
-        lock(&self.inner.store).remove_account(running.row.number)?;
-        std::fs::remove_dir_all(&doomed).map_err(failed)?;
+        let number = running.row.number;
+        let node = self.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            // First out of the way: a removal that is interrupted goes on at the next start.
+            let doomed = directory.with_extension(create::REMOVED);
+            let failed = |source| NodeError::Io {
+                path: directory.clone(),
+                source,
+            };
+            match std::fs::rename(&directory, &doomed) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
+            create::forget(&mut lock(&node.inner.store), number, account)?;
+            match create::shred(&doomed) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            }
+        });
+        removed.await.map_err(|_| NodeError::Stopped)??;
         self.tell(account, EventBody::AccountRemoved)
     }
 
@@ -460,13 +480,21 @@ impl Node {
         accounts.join(account.to_string())
     }
 
+    /// Where the files of an account are until the database has it.
+    fn pending_directory(&self, account: LocalId) -> PathBuf {
+        self.account_directory(account)
+            .with_extension(create::PENDING)
+    }
+
     /// A local name that no account of this node has.
     fn new_local_id(&self) -> LocalId {
         let mut rng = Rng::from_os();
         loop {
             let id = LocalId::new(rng.u64());
-            if !lock(&self.inner.engines).contains_key(&id) && !self.account_directory(id).exists()
-            {
+            let taken = lock(&self.inner.engines).contains_key(&id)
+                || self.account_directory(id).exists()
+                || self.pending_directory(id).exists();
+            if !taken {
                 return id;
             }
         }
@@ -507,7 +535,7 @@ impl Node {
         display_name: String,
     ) -> Result<LocalId, NodeError> {
         let name = match display_name.is_empty() {
-            true => archive.settings.get("Account.displayName").cloned(),
+            true => archive.settings.get(archives::DISPLAY_NAME).cloned(),
             false => None,
         };
         let mut row = AccountRow {
@@ -518,14 +546,27 @@ impl Node {
             display_name: name.unwrap_or(display_name),
             created: now().unix,
         };
-        row.number = {
-            let mut store = lock(&self.inner.store);
-            store.atomic(|store| {
-                let number = store.add_account(&row)?;
-                create::take_archive(archive, store, number, row.created)?;
-                Ok::<_, StoreError>(number)
-            })?
+        let pending = self.pending_directory(account);
+        let entered = lock(&self.inner.store).atomic(|store| {
+            let number = store.add_account(&row)?;
+            archives::take(archive, store, number, row.created)?;
+            Ok::<_, StoreError>(number)
+        });
+        row.number = match entered {
+            Ok(number) => number,
+            Err(error) => {
+                // What is left of it is removed at the next start.
+                let _ = create::shred(&pending);
+                return Err(error.into());
+            }
         };
+        // From here on it is an account, whatever happens.
+        create::settle(&pending, &self.account_directory(account)).map_err(|source| {
+            NodeError::Io {
+                path: pending,
+                source,
+            }
+        })?;
         let jami_id = row.jami_id;
         self.tell(account, EventBody::AccountAdded { jami_id })?;
         self.start(row).await?;

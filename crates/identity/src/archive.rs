@@ -198,6 +198,18 @@ impl Archive {
         }
     }
 
+    /// Whether an archive file has a password. Says nothing of whether it is whole.
+    pub fn is_encrypted(bytes: &[u8]) -> bool {
+        match container::unwrap(bytes) {
+            Ok(file) => matches!(
+                container::open_plain(&file),
+                Err(ArchiveError::PasswordNeeded)
+            ),
+            // A salt that happens to look like gzip.
+            Err(_) => true,
+        }
+    }
+
     /// Reads an encrypted archive file with a key that was kept, which skips the slow
     /// derivation. It fits as long as the file keeps its salt.
     ///

@@ -82,6 +82,11 @@ impl PinExchange {
         self.location
     }
 
+    /// Whether there is a password beside the PIN.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+
     /// The bytes to put.
     ///
     /// # Errors

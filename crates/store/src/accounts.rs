@@ -4,6 +4,9 @@ use baraza_wire::{AccountId, DeviceId, UnixTime};
 
 use crate::database::{Store, StoreError, column};
 
+/// Largest database that is written anew when an account is removed, in bytes.
+const MAX_REWRITTEN: i64 = 128 * 1024 * 1024;
+
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
@@ -63,12 +66,31 @@ impl Store {
         )
     }
 
-    /// Removes an account with everything that belongs to it, but for its events.
+    /// Removes an account with everything that belongs to it, also its events. What was
+    /// there is overwritten; in a very large database as far as SQLite does that by itself.
     ///
     /// # Errors
     /// If the database fails.
-    pub fn remove_account(&mut self, account: i64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM accounts WHERE id = ?1", [account])?;
+    pub fn forget_account(&mut self, account: i64, local_id: &str) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "secure_delete", true)?;
+        self.atomic(|store| {
+            store.execute("DELETE FROM events WHERE account = ?1", [local_id])?;
+            store.execute("DELETE FROM accounts WHERE id = ?1", [account])?;
+            Ok::<_, StoreError>(())
+        })?;
+        self.connection
+            .pragma_update(None, "secure_delete", false)?;
+        // Rows that were moved within the file left copies, and so did the log. The others
+        // wait as long as the file is written anew.
+        let pragma = |name| {
+            self.connection
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+        };
+        if pragma("page_count")?.saturating_mul(pragma("page_size")?) <= MAX_REWRITTEN {
+            self.connection.execute_batch("VACUUM")?;
+        }
+        self.connection
+            .pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
         Ok(())
     }
 

@@ -106,6 +106,49 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
+    /// Notes of whom a conversation may be cloned.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn set_clone_sources(
+        &mut self,
+        conversation: i64,
+        sources: &[AccountId],
+    ) -> Result<(), StoreError> {
+        for source in sources {
+            self.execute(
+                "INSERT INTO clone_sources (conversation, source) VALUES (?1, ?2)
+                 ON CONFLICT DO NOTHING",
+                (conversation, source.as_bytes()),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Of whom a conversation may be cloned, beside whoever invited.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn clone_sources(&self, conversation: i64) -> Result<Vec<AccountId>, StoreError> {
+        self.query(
+            "SELECT source FROM clone_sources WHERE conversation = ?1 ORDER BY source",
+            [conversation],
+            |row| Ok(AccountId::new(column::bytes(row, 0)?)),
+        )
+    }
+
+    /// Forgets of whom it might be cloned: it was.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn clear_clone_sources(&mut self, conversation: i64) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM clone_sources WHERE conversation = ?1",
+            [conversation],
+        )?;
+        Ok(())
+    }
+
     /// All conversations of an account, oldest first.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use baraza_core::command::Identity;
 use baraza_core::event::RegistrationState;
 use baraza_core::node::AccountSummary;
 use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
@@ -82,7 +83,7 @@ pub(crate) async fn import(
 type OnStep = Box<dyn FnMut(Step) + Send>;
 
 /// Runs `making` to its end, whether or not the client waits for it.
-async fn make<F, Fut>(
+pub(super) async fn make<F, Fut>(
     state: Arc<State>,
     headers: &HeaderMap,
     making: F,
@@ -205,9 +206,17 @@ pub(crate) async fn export(
 /// Who an account is.
 pub(crate) async fn identity(state: &State, account: LocalId) -> Result<Account, ApiError> {
     match state.ask(account, Command::Identity).await? {
-        Reply::Identity(identity) => Ok(identity.into()),
+        Reply::Identity(identity) => Ok(describe(state, identity).await),
         other => Err(unexpected(other)),
     }
+}
+
+/// With what the node knows beside the account.
+async fn describe(state: &State, identity: Identity) -> Account {
+    let mut account = Account::from(identity);
+    let has_password = state.node.has_password(account.account).await;
+    account.has_password = has_password.unwrap_or(false);
+    account
 }
 
 /// Who an account is; one that could not be started does not hide the others.
@@ -216,7 +225,7 @@ pub(crate) async fn identity_or_failed(
     summary: AccountSummary,
 ) -> Result<Account, ApiError> {
     match state.node.command(summary.account, Command::Identity).await {
-        Ok(Reply::Identity(identity)) => Ok(identity.into()),
+        Ok(Reply::Identity(identity)) => Ok(describe(state, identity).await),
         Ok(other) => Err(unexpected(other)),
         Err(CommandError::Stopped) => Ok(Account {
             account: summary.account,
@@ -226,11 +235,12 @@ pub(crate) async fn identity_or_failed(
             registered_name: String::new(),
             state: RegistrationState::ErrorGeneric,
             announced: false,
+            has_password: false,
         }),
         Err(error) => Err(error.into()),
     }
 }
 
-fn password(text: String) -> Option<Password> {
+pub(super) fn password(text: String) -> Option<Password> {
     Some(Password::new(text)).filter(|password| !password.is_empty())
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, linking};
 use crate::args::AccountAction;
 use crate::error::CliError;
 use crate::output::{self, Progress, printable};
@@ -53,6 +53,19 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
             let account = make(context, "/accounts/import", &body).await?;
             made(context, &account)
         }
+        AccountAction::Link {
+            pin_file,
+            name,
+            password,
+        } => {
+            let account = linking::link(context, pin_file.as_deref(), name, &password).await?;
+            made(context, &account)
+        }
+        AccountAction::Password {
+            remove,
+            password,
+            new_password_file,
+        } => linking::password(context, remove, &password, new_password_file.as_deref()).await,
         AccountAction::List => {
             let accounts: Vec<Account> = context.client.get("/accounts").await?;
             if context.json() {
@@ -91,7 +104,7 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
             new_password,
         } => {
             let account = find::account(context.client, context.global).await?;
-            let old = prompt::password(&password, "Password of the account", false)?;
+            let old = prompt::account_password(&password, &account)?;
             let new = if new_password {
                 prompt::ask_password("Password of the archive", true)?
             } else {
@@ -139,12 +152,18 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
     }
 }
 
-async fn make(
+pub(super) async fn make(
     context: &Context<'_>,
     path: &str,
     body: &impl serde::Serialize,
 ) -> Result<Account, CliError> {
-    let progress = Progress::new("Asking the node", context.json());
+    let progress = Progress::new(
+        match path {
+            "/accounts/link" => "Looking for the account",
+            _ => "Asking the node",
+        },
+        context.json(),
+    );
     context
         .client
         .make_account(path, body, |step| {

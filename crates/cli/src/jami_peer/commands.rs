@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use baraza_core::command::{Contact, Identity};
 use baraza_core::event::{EventBody, LocalId, RegistrationState};
-use baraza_core::{Command, Node, ProfileChange, Reply};
+use baraza_core::{Command, Node, NodeError, ProfileChange, Reply};
 use baraza_identity::Password;
 use baraza_wire::{AccountId, ConversationId};
 use serde_json::{Map, Value, json};
@@ -199,6 +199,8 @@ impl Peer {
                 self.ask(account, Command::DeclineRequest { conversation })
                     .await
             }
+            "change_password" => self.change_password(with).await,
+            "details" => self.details(with).await,
             "export_archive" => self.export_archive(with).await,
             "history" => {
                 let account = self.account(&mut with)?;
@@ -216,11 +218,18 @@ impl Peer {
                 with.end()?;
                 Ok(self.identity_json(&self.identity(account).await?))
             }
+            "link_pin" => self.link_pin(with).await,
             "members" => {
                 let account = self.account(&mut with)?;
                 let conversation = conversation(&mut with)?;
                 with.end()?;
                 self.ask(account, Command::Members { conversation }).await
+            }
+            "remove_account" => {
+                let account = self.account(&mut with)?;
+                with.end()?;
+                self.node.remove_account(account).await?;
+                Ok(Value::Null)
             }
             "remove_contact" => {
                 let account = self.account(&mut with)?;
@@ -305,8 +314,9 @@ impl Peer {
     async fn create_account(&self, mut with: Arguments) -> anyhow::Result<Value> {
         let begun = Instant::now();
         let mut name = with.text("display_name")?;
-        let password = Some(Password::new(with.text("password")?)).filter(|p| !p.is_empty());
+        let password = password(&mut with, "password")?;
         let archive = with.text("archive")?;
+        let pin = with.text("pin")?;
         let wait = with.seconds("wait", 60.0)?;
         let bootstrap = with.text("bootstrap")?;
         if !bootstrap.is_empty() && bootstrap != self.bootstrap {
@@ -320,7 +330,15 @@ impl Peer {
         }
         with.end()?;
         let progress = |_| {};
-        let account = if archive.is_empty() {
+        let account = if !pin.is_empty() {
+            let found = self
+                .node
+                .find_by_pin(pin.parse()?, password.clone())
+                .await?;
+            self.node
+                .add_device(found, password, name, progress)
+                .await?
+        } else if archive.is_empty() {
             if name.is_empty() {
                 name.clone_from(&self.name);
             }
@@ -425,10 +443,46 @@ impl Peer {
         )
     }
 
+    async fn link_pin(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let password = password(&mut with, "password")?;
+        let _ends_by_itself = with.seconds("timeout", 120.0)?;
+        with.end()?;
+        let offer = self.node.export_pin(account, password).await?;
+        Ok(json!(offer.pin.to_lower_case()))
+    }
+
+    async fn change_password(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let (old, new) = (password(&mut with, "old")?, password(&mut with, "new")?);
+        with.end()?;
+        match self.node.change_password(account, old, new).await {
+            Ok(()) => Ok(json!(true)),
+            Err(NodeError::WrongPassword | NodeError::PasswordNeeded) => Ok(json!(false)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Settings as a daemon names them, those that there are.
+    async fn details(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        with.end()?;
+        let identity = self.identity(account).await?;
+        let has_password = self.node.has_password(account).await?;
+        Ok(json!({
+            "Account.username": identity.jami_id,
+            "Account.displayName": identity.display_name,
+            "Account.deviceID": identity.device_id,
+            "Account.registrationStatus": identity.state,
+            "Account.deviceAnnounced": identity.announced.to_string(),
+            "Account.archiveHasPassword": has_password.to_string(),
+        }))
+    }
+
     async fn export_archive(&self, mut with: Arguments) -> anyhow::Result<Value> {
         let account = self.account(&mut with)?;
         let path = with.required("path")?;
-        let password = Some(Password::new(with.text("password")?)).filter(|p| !p.is_empty());
+        let password = password(&mut with, "password")?;
         with.end()?;
         // As the daemon does it: the password opens the archive and encrypts the new one.
         let archive = self
@@ -455,6 +509,11 @@ async fn next_of(
         }
     })
     .await;
+}
+
+/// A password; none if it is empty.
+fn password(with: &mut Arguments, name: &str) -> anyhow::Result<Option<Password>> {
+    Ok(Some(Password::new(with.text(name)?)).filter(|password| !password.is_empty()))
 }
 
 fn conversation(with: &mut Arguments) -> anyhow::Result<ConversationId> {

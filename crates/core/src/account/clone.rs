@@ -7,7 +7,7 @@ use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
 use baraza_swarm::{Cloned, Cloning, Repository, RepositoryError, Role, Stop};
-use baraza_wire::{CommitId, ConversationId, DeviceId};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
 use crate::account::Account;
 use crate::account::timers::Timer;
@@ -23,23 +23,26 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 const NOT_INVITED: &str = "the device's copy does not have us as a member yet";
 
 impl Account {
-    /// Asks the devices of whoever invited us for the conversation, and those of our own
-    /// that have it.
+    /// Asks the devices of whoever invited us, or is in it, for the conversation, and those of
+    /// our own that have it.
     pub(super) fn try_clone(&mut self, id: ConversationId) -> Result<(), StoreError> {
         let Some(conversation) = self.conversations.get(&id) else {
             return Ok(());
         };
-        let (peer, holders) = (conversation.row.peer, conversation.holders.clone());
+        let owners: Vec<AccountId> = conversation.cloned_from().collect();
+        let holders = conversation.holders.clone();
         let under_way = conversation.source.is_some() || self.intakes.concern(&id);
         if conversation.row.state != ConversationState::Cloning || under_way {
             return Ok(());
         }
-        let peer = peer.filter(|peer| !self.is_banned(peer));
-        if let Some(peer) = peer {
-            self.watch(peer);
+        let mut devices = Vec::new();
+        for owner in owners {
+            if !self.is_banned(&owner) {
+                self.watch(owner);
+                devices.extend(self.devices_of(&owner));
+            }
         }
         self.meet_devices(&id);
-        let mut devices = peer.map(|peer| self.devices_of(&peer)).unwrap_or_default();
         devices.retain(|device| !holders.contains(device));
         devices.extend(holders);
         let near = |id: &DeviceId| {
@@ -151,6 +154,7 @@ impl Account {
             return Ok(());
         };
         conversation.source = None;
+        conversation.forget_sources(&mut self.core)?;
         conversation.row.state = ConversationState::Ready;
         conversation.touch();
         self.core.timers.clear(Timer::Clone(id));

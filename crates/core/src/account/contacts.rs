@@ -25,7 +25,7 @@ impl Account {
         watched.push(self.core.account);
         for conversation in self.conversations.values() {
             if conversation.row.state == ConversationState::Cloning {
-                watched.extend(conversation.row.peer);
+                watched.extend(conversation.cloned_from());
             }
             watched.extend(conversation.invitations.keys().copied());
         }

@@ -43,6 +43,8 @@ pub(super) struct Conversation {
     dirty: bool,
     /// The device it is being cloned from, and attempts so far.
     pub(super) source: Option<DeviceId>,
+    /// Whose devices may be asked for it, beside those of whoever invited.
+    sources: Vec<AccountId>,
     pub(super) attempts: u32,
     /// Devices of the own account that say they have it.
     pub(super) holders: BTreeSet<DeviceId>,
@@ -125,6 +127,7 @@ impl Conversation {
             waiting: Vec::new(),
             dirty: false,
             source: None,
+            sources: Vec::new(),
             attempts: 0,
             holders: BTreeSet::new(),
         }
@@ -181,8 +184,32 @@ impl Conversation {
     pub(super) fn is_authorised(&self, account: &AccountId) -> bool {
         match &self.repository {
             Some(repository) => repository.is_authorised(account).unwrap_or(false),
-            None => self.row.peer == Some(*account),
+            None => self.is_cloned_from(account),
         }
+    }
+
+    /// Whether it is being cloned, and the account's devices are asked for it.
+    pub(super) fn is_cloned_from(&self, account: &AccountId) -> bool {
+        self.row.state == ConversationState::Cloning
+            && self.cloned_from().any(|source| source == *account)
+    }
+
+    /// Whose devices are asked for it as long as it is being cloned.
+    pub(super) fn cloned_from(&self) -> impl Iterator<Item = AccountId> + '_ {
+        let further = self.sources.iter().copied();
+        self.row
+            .peer
+            .into_iter()
+            .chain(further.filter(|source| self.row.peer != Some(*source)))
+    }
+
+    /// It was cloned: nobody is asked for it any more.
+    pub(super) fn forget_sources(&mut self, core: &mut Core) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.sources).is_empty() {
+            core.store.begin()?;
+            core.store.clear_clone_sources(self.row.number)?;
+        }
+        Ok(())
     }
 
     /// Commands that wait for this conversation, for an error to all of them.
@@ -576,7 +603,9 @@ impl Account {
             let directory = self.core.conversation_directory(&row.id);
             let id = row.id;
             let mut conversation = Conversation::new(row, None);
-            if conversation.row.state != ConversationState::Cloning {
+            if conversation.row.state == ConversationState::Cloning {
+                conversation.sources = self.core.store.clone_sources(conversation.row.number)?;
+            } else {
                 match open_repository(&self.core, &conversation.row, &directory) {
                     Ok(repository) => conversation.repository = Some(repository),
                     // It was being erased.

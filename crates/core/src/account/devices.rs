@@ -145,14 +145,14 @@ impl Account {
             .collect()
     }
 
-    /// Conversations being cloned to which an account invited, or that it may have as
-    /// another device of ours.
+    /// Conversations being cloned for which an account's devices are asked, or that it may
+    /// have as another device of ours.
     pub(super) fn cloning_from(&self, account: &AccountId) -> Vec<ConversationId> {
         let conversations = self.conversations.values();
         conversations
             .filter(|conversation| {
                 conversation.row.state == baraza_store::ConversationState::Cloning
-                    && (conversation.row.peer == Some(*account) || *account == self.core.account)
+                    && (conversation.is_cloned_from(account) || *account == self.core.account)
             })
             .map(|conversation| conversation.row.id)
             .collect()

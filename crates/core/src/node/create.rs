@@ -1,15 +1,18 @@
 //! Making and reading keys and archives, for threads that may take seconds.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::mpsc;
 
 use baraza_identity::account::{NewAccount, Step};
-use baraza_identity::archive::{Contact, Conversation};
+use baraza_identity::archive::ArchiveError;
 use baraza_identity::{Archive, Password, PrivateKey};
 use baraza_store::{AccountRow, ContactRow, ConversationRow, ConversationState, Store, StoreError};
 use baraza_swarm::{Mode, Repository, Role};
 use baraza_wire::{AccountId, ConversationId, Rng, UnixTime};
 
+use super::archives::cloning;
 use super::{NodeError, now};
 use crate::event::LocalId;
 use crate::keys::Keys;
@@ -66,7 +69,16 @@ pub(super) fn read_archive(
     bytes: &[u8],
     password: Option<&Password>,
 ) -> Result<Archive, NodeError> {
-    Archive::read(bytes, password).map_err(|error| NodeError::Archive(error.to_string()))
+    Archive::read(bytes, password).map_err(archive_error)
+}
+
+/// What is wrong with an archive.
+pub(super) fn archive_error(error: ArchiveError) -> NodeError {
+    match error {
+        ArchiveError::WrongPassword => NodeError::WrongPassword,
+        ArchiveError::PasswordNeeded => NodeError::PasswordNeeded,
+        other => NodeError::Archive(other.to_string()),
+    }
 }
 
 /// Makes a new device of an account and writes its files.
@@ -96,73 +108,88 @@ fn write(
 ) -> Result<(), NodeError> {
     let file = archive
         .write(password, &mut Rng::from_os())
-        .map_err(|error| NodeError::Archive(error.to_string()))?;
-    Ok(keys.save(directory, &file)?)
-}
-
-/// Puts contacts and conversations of the store into an archive.
-pub(super) fn fill_archive(
-    archive: &mut Archive,
-    store: &Store,
-    number: i64,
-) -> Result<(), NodeError> {
-    for row in store.contacts(number)? {
-        let contact = archive.contacts.entry(row.contact).or_default();
-        contact.added = row.added;
-        contact.removed = row.removed;
-        contact.confirmed = row.confirmed;
-        contact.banned = row.banned;
-        contact.conversation = row.conversation;
+        .map_err(archive_error)?;
+    let written = keys.save(directory, &file);
+    if written.is_err() {
+        // What is left of it is removed at the next start.
+        let _ = shred(directory);
     }
-    let own = archive.account_id();
-    for row in store.conversations(number)? {
-        let conversation = archive.conversations.entry(row.id).or_default();
-        conversation.created = row.created;
-        conversation.removed = row.removed;
-        conversation.mode = Some(i64::from(row.mode));
-        conversation.members.insert(own);
-        conversation.members.extend(row.peer);
-    }
-    Ok(())
-}
-
-/// Takes contacts and conversations of an archive into the store. Conversations are cloned
-/// from the contact they are with.
-pub(super) fn take_archive(
-    archive: &Archive,
-    store: &mut Store,
-    number: i64,
-    now: UnixTime,
-) -> Result<(), StoreError> {
-    for (id, contact) in &archive.contacts {
-        store.put_contact(number, &contact_row(*id, contact))?;
-        let conversation = contact.conversation.filter(|_| contact.is_active());
-        let Some(conversation) = conversation else {
-            continue;
-        };
-        let known = archive.conversations.get(&conversation);
-        if known.is_some_and(is_removed) {
-            continue;
-        }
-        let row = cloning(
-            conversation,
-            Some(*id),
-            known.map_or(now, |known| known.created),
-        );
-        store.add_conversation(number, &row)?;
-    }
-    Ok(())
+    Ok(written?)
 }
 
 /// What the directory of an account that is being removed is called.
 pub(super) const REMOVED: &str = "removed";
+/// What the directory of an account is called that the database does not have yet.
+pub(super) const PENDING: &str = "pending";
+
+/// Gives the directory of a new account its name, which it has after a power failure, too.
+pub(super) fn settle(pending: &Path, directory: &Path) -> io::Result<()> {
+    std::fs::rename(pending, directory)?;
+    match directory.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Removes everything the database has of an account, and overwrites it.
+pub(super) fn forget(store: &mut Store, number: i64, account: LocalId) -> Result<(), StoreError> {
+    store.forget_account(number, &account.to_string())
+}
+
+/// Removes a directory. Secrets in it are overwritten before, for disks on which that helps.
+pub(super) fn shred(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)?.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let overwritten = File::options()
+            .write(true)
+            .open(entry.path())
+            .and_then(|mut file| {
+                let length = file.metadata()?.len();
+                io::copy(&mut io::repeat(0).take(length), &mut file)?;
+                file.sync_all()
+            });
+        if let Err(error) = overwritten {
+            tracing::warn!(path = %entry.path().display(), %error, "not overwritten");
+        }
+    }
+    std::fs::remove_dir_all(directory)
+}
+
+/// Ends what a crash interrupted: makings of accounts that the database has, or has not,
+/// and removals. Returns whether the entry was of that kind.
+fn tidy(path: &Path, known: &[AccountRow], store: &mut Store) -> Result<bool, NodeError> {
+    let Some(end) = path.extension().and_then(|end| end.to_str()) else {
+        return Ok(false);
+    };
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let row = known.iter().find(|row| Some(row.local_id.as_str()) == stem);
+    let directory = path.with_extension("");
+    let done = match (end, row) {
+        (PENDING, Some(_)) => settle(path, &directory),
+        (PENDING, None) => shred(path),
+        (REMOVED, row) => {
+            let gone = row.filter(|_| !directory.exists());
+            if let Some((row, id)) = gone.and_then(|row| Some((row, row.local_id.parse().ok()?))) {
+                forget(store, row.number, id)?;
+            }
+            shred(path)
+        }
+        _ => return Ok(false),
+    };
+    if let Err(error) = done {
+        tracing::warn!(path = %path.display(), %error, "tried again at the next start");
+    }
+    Ok(true)
+}
 
 /// Enters accounts whose keys are in the directory but that the database does not know: it
-/// was lost, or the program ended while an account was made. Their conversations are found
-/// on the disk. Ends removals that were interrupted.
+/// was lost. Their conversations are found on the disk. Ends makings and removals of accounts
+/// that were interrupted.
 pub(super) fn adopt(directory: &Path, store: &mut Store, now: UnixTime) -> Result<(), NodeError> {
     let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => {
             return Err(NodeError::Io {
                 path: directory.to_owned(),
@@ -174,9 +201,7 @@ pub(super) fn adopt(directory: &Path, store: &mut Store, now: UnixTime) -> Resul
     let known = store.accounts()?;
     for entry in entries.flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|end| end == REMOVED) {
-            // Tried again at the next start.
-            let _ = std::fs::remove_dir_all(&path);
+        if tidy(&path, &known, store)? {
             continue;
         }
         let name = entry.file_name();
@@ -254,34 +279,4 @@ fn conversations_on_disk(
         found.push((row, contact));
     }
     found
-}
-
-fn is_removed(conversation: &Conversation) -> bool {
-    conversation.removed.millis() > 0 && conversation.removed >= conversation.created
-}
-
-fn contact_row(id: AccountId, contact: &Contact) -> ContactRow {
-    ContactRow {
-        contact: id,
-        added: contact.added,
-        removed: contact.removed,
-        confirmed: contact.confirmed,
-        banned: contact.banned,
-        conversation: contact.conversation,
-    }
-}
-
-fn cloning(id: ConversationId, peer: Option<AccountId>, created: UnixTime) -> ConversationRow {
-    ConversationRow {
-        number: 0,
-        id,
-        state: ConversationState::Cloning,
-        mode: 0,
-        peer,
-        created,
-        removed: UnixTime::default(),
-        head: None,
-        length: 0,
-        read: None,
-    }
 }

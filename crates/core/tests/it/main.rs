@@ -13,6 +13,7 @@ mod devices;
 mod faults;
 mod groups;
 mod intake;
+mod linking;
 mod node;
 mod requests;
 mod signs;

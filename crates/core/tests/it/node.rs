@@ -12,14 +12,14 @@ use baraza_wire::{AccountId, ConversationId, Rng};
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 
-struct Person {
-    node: Node,
-    account: LocalId,
-    id: AccountId,
-    events: Receiver<Arc<Event>>,
+pub(crate) struct Person {
+    pub(crate) node: Node,
+    pub(crate) account: LocalId,
+    pub(crate) id: AccountId,
+    pub(crate) events: Receiver<Arc<Event>>,
 }
 
-async fn open(directory: &Path, bootstrap: Option<&Node>) -> Node {
+pub(crate) async fn open(directory: &Path, bootstrap: Option<&Node>) -> Node {
     let mut config = NodeConfig::new(directory);
     config.loopback = true;
     config.bootstrap = bootstrap
@@ -28,7 +28,7 @@ async fn open(directory: &Path, bootstrap: Option<&Node>) -> Node {
     Node::open(config).await.unwrap()
 }
 
-async fn person(name: &str, directory: &Path, bootstrap: Option<&Node>) -> Person {
+pub(crate) async fn person(name: &str, directory: &Path, bootstrap: Option<&Node>) -> Person {
     let node = open(directory, bootstrap).await;
     let events = node.subscribe();
     let archive = testing::archive(name);
@@ -46,11 +46,11 @@ async fn person(name: &str, directory: &Path, bootstrap: Option<&Node>) -> Perso
 }
 
 impl Person {
-    async fn ask(&self, command: Command) -> Reply {
+    pub(crate) async fn ask(&self, command: Command) -> Reply {
         self.node.command(self.account, command).await.unwrap()
     }
 
-    async fn wait(&mut self, what: &str, is: impl Fn(&EventBody) -> bool) {
+    pub(crate) async fn wait(&mut self, what: &str, is: impl Fn(&EventBody) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(60), async {
             while !is(&self.events.recv().await.unwrap().body) {}
         });
@@ -59,7 +59,7 @@ impl Person {
             .unwrap_or_else(|_| panic!("in a minute not: {what}"));
     }
 
-    async fn say(&self, chat: ConversationId, body: &str) {
+    pub(crate) async fn say(&self, chat: ConversationId, body: &str) {
         let command = Command::SendMessage {
             conversation: chat,
             body: body.into(),
@@ -68,7 +68,7 @@ impl Person {
         self.ask(command).await;
     }
 
-    async fn hear(&mut self, chat: ConversationId, body: &str) {
+    pub(crate) async fn hear(&mut self, chat: ConversationId, body: &str) {
         self.wait(body, |event| {
             matches!(event, EventBody::MessageReceived { conversation, message }
                 if *conversation == chat && message.body() == body)
@@ -76,7 +76,7 @@ impl Person {
         .await;
     }
 
-    async fn texts(&self, chat: ConversationId) -> usize {
+    pub(crate) async fn texts(&self, chat: ConversationId) -> usize {
         let command = Command::History {
             conversation: chat,
             from: None,
@@ -93,7 +93,7 @@ impl Person {
 }
 
 /// Alice, and Bob, whom she has asked.
-async fn asked(directories: &[TempDir; 2]) -> (Person, Person, ConversationId) {
+pub(crate) async fn asked(directories: &[TempDir; 2]) -> (Person, Person, ConversationId) {
     let mut alice = person("alice", directories[0].path(), None).await;
     let mut bob = person("bob", directories[1].path(), Some(&alice.node)).await;
     for person in [&mut alice, &mut bob] {
@@ -229,7 +229,7 @@ async fn accounts_are_made_exported_imported_and_removed() {
     assert_eq!(identity.display_name, "Alice");
     let wrong = Some(Password::new("another"));
     let error = node.export_archive(account, wrong, None).await;
-    assert!(matches!(error, Err(NodeError::Archive(_))));
+    assert!(matches!(error, Err(NodeError::WrongPassword)));
     let file = node
         .export_archive(account, Some(password), None)
         .await

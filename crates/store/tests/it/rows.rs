@@ -118,7 +118,7 @@ fn every_kind_of_row_comes_back_and_goes_with_its_account() {
     assert_eq!(store.setting(number, "a").unwrap(), None);
 
     store.add_conversation(number, &conversation(4)).unwrap();
-    store.remove_account(number).unwrap();
+    store.forget_account(number, &account(1).local_id).unwrap();
     assert_eq!(store.conversations(number).unwrap(), []);
     assert_eq!(store.outbox(number).unwrap(), []);
     assert_eq!(store.accounts().unwrap().len(), 1);
