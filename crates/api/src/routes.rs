@@ -34,6 +34,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route("/export", post(accounts::export))
         .route("/password", post(linking::change_password))
+        .route("/enable", post(linking::enable))
+        .route("/disable", post(linking::disable))
         .route("/devices/pin", post(linking::pin))
         .route("/diagnostics", get(status::diagnostics))
         .route(

@@ -46,6 +46,10 @@ pub struct Account {
     pub state: RegistrationState,
     /// Whether others can find this device now.
     pub announced: bool,
+    /// Whether the account uses the network. If not, everything can be read, and what is
+    /// written waits.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// Whether the account's archive on this device has a password, which exporting the
     /// account and linking devices then need.
     #[serde(default)]
@@ -62,6 +66,7 @@ impl From<core::Identity> for Account {
             registered_name: identity.registered_name,
             state: identity.state,
             announced: identity.announced,
+            enabled: true,
             has_password: false,
         }
     }

@@ -330,7 +330,12 @@ pub(crate) enum AccountAction {
         #[arg(long)]
         new_password: bool,
     },
+    /// Let the account use the network again
+    Enable,
+    /// Take the account off the network until it is enabled again; all can still be read
+    Disable,
     /// Remove the account and everything of it from this machine
+    #[command(visible_alias = "remove")]
     Delete {
         /// Do not ask
         #[arg(long)]

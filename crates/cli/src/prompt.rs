@@ -48,13 +48,15 @@ pub(crate) fn can_ask() -> bool {
 }
 
 /// What a person types, shown as it is typed.
-pub(crate) fn ask(what: &str) -> Result<String, CliError> {
-    if can_ask() {
-        eprint!("{what}: ");
-        io::stderr().flush()?;
+pub(crate) fn ask(what: &str, instead: &str) -> Result<String, CliError> {
+    if !can_ask() {
+        let text = format!("there is no terminal to ask on: use {instead}");
+        return Err(CliError::Usage(text));
     }
+    eprint!("{what}: ");
+    io::stderr().flush()?;
     let mut line = String::new();
-    io::stdin().lock().take(MAX_PASSWORD).read_line(&mut line)?;
+    io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim().to_owned())
 }
 

@@ -174,6 +174,7 @@ impl Bench {
             directory: directory.to_owned(),
             display_name: "bob".into(),
             intake: IntakeLimits::default(),
+            enabled: true,
         };
         let account =
             Account::open(config, &keys, store, now(), Rng::from_seed(1)).expect("an account");

@@ -68,6 +68,9 @@ pub struct AccountConfig {
     pub display_name: String,
     /// What is taken in at once, and what in steps.
     pub intake: IntakeLimits,
+    /// Whether it uses the network. If not, everything that is here can be read, and what is
+    /// written waits.
+    pub enabled: bool,
 }
 
 /// A command waiting for its reply.
@@ -160,7 +163,15 @@ struct Core {
 
 impl Core {
     fn link(&mut self, command: baraza_link::Command) {
-        self.out.push_back(Output::Link(command));
+        if self.config.enabled {
+            self.out.push_back(Output::Link(command));
+        }
+    }
+
+    fn dht(&mut self, command: baraza_dht::Command) {
+        if self.config.enabled {
+            self.out.push_back(Output::Dht(command));
+        }
     }
 
     fn emit(&mut self, event: EventBody) {
@@ -182,14 +193,13 @@ impl Core {
         self.next_op = self.next_op.wrapping_add(1);
         let id = baraza_dht::OpId(self.next_op);
         self.ops.insert(id, op);
-        self.out.push_back(Output::Dht(command(id)));
+        self.dht(command(id));
         id
     }
 
     fn cancel(&mut self, id: baraza_dht::OpId) {
         if self.ops.remove(&id).is_some() {
-            let command = baraza_dht::Command::Cancel { op: id };
-            self.out.push_back(Output::Dht(command));
+            self.dht(baraza_dht::Command::Cancel { op: id });
         }
     }
 

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::{Keys, KeysError};
-use engine::{Ended, Engine};
+use engine::{ENABLED, Ended, Engine};
 pub use pin::{PIN_LIFETIME, PinOffer};
 
 /// How a node runs.
@@ -112,6 +112,8 @@ pub struct AccountSummary {
     pub account: LocalId,
     /// Its Jami ID.
     pub jami_id: AccountId,
+    /// Whether it uses the network.
+    pub enabled: bool,
 }
 
 /// Events after a cursor.
@@ -144,6 +146,8 @@ struct Inner {
     store: Mutex<Store>,
     engines: Mutex<BTreeMap<LocalId, Running>>,
     dht: DhtHandle,
+    /// Held by whoever stops, starts or removes an account.
+    lives: tokio::sync::Mutex<()>,
     /// Held by whoever replaces an archive file by one made from it.
     archives: Mutex<()>,
     /// Held as long as the node runs.
@@ -154,8 +158,12 @@ struct Inner {
 struct Running {
     /// Its place in the order of accounts.
     row: AccountRow,
+    /// Whether it uses the network.
+    enabled: bool,
     /// `None` if it could not be started.
     engine: Option<Engine>,
+    /// Which start of the account this is.
+    life: u64,
 }
 
 /// Name of the database in the data directory.
@@ -226,6 +234,7 @@ impl Node {
                 store: Mutex::new(store),
                 engines: Mutex::new(BTreeMap::new()),
                 dht,
+                lives: tokio::sync::Mutex::default(),
                 archives: Mutex::new(()),
                 lock: Mutex::new(Some(directory_lock)),
             }),
@@ -262,6 +271,7 @@ impl Node {
                 let summary = AccountSummary {
                     account: *account,
                     jami_id: running.row.jami_id,
+                    enabled: running.enabled,
                 };
                 (running.row.number, summary)
             })
@@ -346,6 +356,7 @@ impl Node {
     /// # Errors
     /// If there is no such account, or the files cannot be removed.
     pub async fn remove_account(&self, account: LocalId) -> Result<(), NodeError> {
+        let _alone = self.inner.lives.lock().await;
         let running = lock(&self.inner.engines).remove(&account);
         let mut running = running.ok_or(NodeError::NoSuchAccount)?;
         if let Some(engine) = running.engine.take() {
@@ -375,6 +386,39 @@ impl Node {
         });
         removed.await.map_err(|_| NodeError::Stopped)??;
         self.tell(account, EventBody::AccountRemoved)
+    }
+
+    /// Lets an account use the network, or not: then its links are closed and nothing tells
+    /// others that it is there, but everything can be read, and what is written waits. It
+    /// stays so over restarts.
+    ///
+    /// # Errors
+    /// If there is no such account, or it cannot be started.
+    pub async fn set_enabled(&self, account: LocalId, enabled: bool) -> Result<(), NodeError> {
+        let _alone = self.inner.lives.lock().await;
+        let (row, engine) = {
+            let mut engines = lock(&self.inner.engines);
+            let running = engines.get_mut(&account).ok_or(NodeError::NoSuchAccount)?;
+            if running.enabled == enabled {
+                return Ok(());
+            }
+            let value = (!enabled).then_some("false");
+            lock(&self.inner.store).set_setting(running.row.number, ENABLED, value)?;
+            running.life = running.life.wrapping_add(1);
+            (running.row.clone(), running.engine.take())
+        };
+        if let Some(engine) = engine {
+            engine.stop().await;
+        }
+        if !enabled {
+            let state = RegistrationState::Unregistered;
+            let detail = String::new();
+            self.tell(
+                account,
+                EventBody::RegistrationStateChanged { state, detail },
+            )?;
+        }
+        self.start(row).await
     }
 
     /// Asks an account. Commands to one account are done in the order they were given.
@@ -575,6 +619,9 @@ impl Node {
 
     /// Starts an account.
     async fn start(&self, row: AccountRow) -> Result<(), NodeError> {
+        if lock(&self.inner.lock).is_none() {
+            return Err(NodeError::Stopped);
+        }
         let account: LocalId = row
             .local_id
             .parse()
@@ -584,15 +631,28 @@ impl Node {
             Ok((engine, ended)) => (Some(engine), Some(ended), None),
             Err(error) => (None, None, Some(error)),
         };
-        lock(&self.inner.engines).insert(account, Running { row, engine });
-        tokio::spawn(supervise(Arc::downgrade(&self.inner), account, ended));
+        let enabled = engine::is_enabled(&lock(&self.inner.store), row.number)?;
+        let life = {
+            let mut engines = lock(&self.inner.engines);
+            let life = engines.get(&account).map_or(0, |running| running.life);
+            let running = Running {
+                row,
+                enabled,
+                engine,
+                life,
+            };
+            engines.insert(account, running);
+            life
+        };
+        let node = Arc::downgrade(&self.inner);
+        tokio::spawn(supervise(node, account, life, ended));
         error.map_or(Ok(()), Err)
     }
 }
 
 /// Starts an account again that ended by itself, as by a full disk, for as long as it is one
 /// of the node's.
-async fn supervise(node: Weak<Inner>, account: LocalId, mut ended: Option<Ended>) {
+async fn supervise(node: Weak<Inner>, account: LocalId, life: u64, mut ended: Option<Ended>) {
     let mut pause = RESTART_FIRST;
     loop {
         if let Some(ended) = ended.take() {
@@ -610,10 +670,12 @@ async fn supervise(node: Weak<Inner>, account: LocalId, mut ended: Option<Ended>
         let Some(node) = node.upgrade() else {
             return;
         };
+        let _alone = node.lives.lock().await;
         let row = {
             let engines = lock(&node.engines);
-            // Removed, or the node is shutting down.
-            let running = engines.get(&account).filter(|_| lock(&node.lock).is_some());
+            // Removed or started anew, or the node is shutting down.
+            let running = engines.get(&account).filter(|running| running.life == life);
+            let running = running.filter(|_| lock(&node.lock).is_some());
             running.map(|running| running.row.clone())
         };
         let Some(row) = row else {

@@ -110,6 +110,7 @@ impl NodeHost {
             directory,
             display_name: row.display_name,
             intake,
+            enabled: true,
         };
         let mut dht = Dht::new(baraza_dht::Config::default(), now, rng.fork());
         let account = Account::open(config, &keys, store, now, rng.fork())?;

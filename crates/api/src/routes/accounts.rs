@@ -216,6 +216,9 @@ async fn describe(state: &State, identity: Identity) -> Account {
     let mut account = Account::from(identity);
     let has_password = state.node.has_password(account.account).await;
     account.has_password = has_password.unwrap_or(false);
+    let mut accounts = state.node.accounts().into_iter();
+    let summary = accounts.find(|summary| summary.account == account.account);
+    account.enabled = summary.is_none_or(|summary| summary.enabled);
     account
 }
 
@@ -235,6 +238,7 @@ pub(crate) async fn identity_or_failed(
             registered_name: String::new(),
             state: RegistrationState::ErrorGeneric,
             announced: false,
+            enabled: summary.enabled,
             has_password: false,
         }),
         Err(error) => Err(error.into()),

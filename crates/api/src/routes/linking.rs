@@ -1,4 +1,5 @@
-//! Bringing an account to a new device, and the password of its archive.
+//! Bringing an account to a new device, the password of its archive, and whether it uses the
+//! network.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baraza_identity::pin::Pin;
 
-use super::accounts::{make, password};
+use super::accounts::{identity, make, password};
 use crate::body::Input;
 use crate::error::ApiError;
 use crate::server::State;
@@ -84,4 +85,38 @@ pub(crate) async fn change_password(
     let (old, new) = (password(change.password), password(change.new_password));
     state.node.change_password(account, old, new).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets the account use the network again.
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/enable", tag = "accounts",
+    params(("account" = String, Path, description = "Local name or Jami ID")),
+    responses((status = 200, body = Account)))]
+pub(crate) async fn enable(
+    Shared(state): Shared<Arc<State>>,
+    Path(account): Path<String>,
+) -> Result<Json<Account>, ApiError> {
+    set_enabled(&state, &account, true).await
+}
+
+/// Takes the account off the network, until it is enabled again: its connections are closed,
+/// and others are not told any more that it is there. Everything can be read, and what is
+/// written waits.
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/disable", tag = "accounts",
+    params(("account" = String, Path, description = "Local name or Jami ID")),
+    responses((status = 200, body = Account)))]
+pub(crate) async fn disable(
+    Shared(state): Shared<Arc<State>>,
+    Path(account): Path<String>,
+) -> Result<Json<Account>, ApiError> {
+    set_enabled(&state, &account, false).await
+}
+
+async fn set_enabled(
+    state: &State,
+    account: &str,
+    enabled: bool,
+) -> Result<Json<Account>, ApiError> {
+    let account = state.account(account)?;
+    state.node.set_enabled(account, enabled).await?;
+    identity(state, account).await.map(Json)
 }

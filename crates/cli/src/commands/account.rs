@@ -66,6 +66,8 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
             password,
             new_password_file,
         } => linking::password(context, remove, &password, new_password_file.as_deref()).await,
+        AccountAction::Enable => linking::set_enabled(context, true).await,
+        AccountAction::Disable => linking::set_enabled(context, false).await,
         AccountAction::List => {
             let accounts: Vec<Account> = context.client.get("/accounts").await?;
             if context.json() {
@@ -230,7 +232,9 @@ fn show(context: &Context<'_>, account: &Account) -> Result<(), CliError> {
             .map_or_else(|| "not started".to_owned(), |id| id.to_string()),
         account.account,
         account.state.as_str(),
-        if account.announced {
+        if !account.enabled {
+            ", disabled (baraza account enable)"
+        } else if account.announced {
             ", can be found"
         } else {
             ", cannot be found yet"

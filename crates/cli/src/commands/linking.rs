@@ -48,7 +48,7 @@ pub(super) async fn link(
 ) -> Result<Account, CliError> {
     let pin = match pin_file {
         Some(file) => prompt::first_line(file, "PIN")?,
-        None => prompt::ask("PIN that the other device shows")?,
+        None => prompt::ask("PIN that the other device shows", "--pin-file")?,
     };
     let mut body = LinkByPin {
         pin,
@@ -103,4 +103,17 @@ pub(super) async fn password(
         true => "The archive on this device has the new password; other devices keep theirs.",
         false => "The archive on this device has no password any more.",
     })
+}
+
+/// Lets the account use the network, or not.
+pub(super) async fn set_enabled(context: &Context<'_>, enabled: bool) -> Result<(), CliError> {
+    let account = find::account(context.client, context.global).await?;
+    let what = if enabled { "enable" } else { "disable" };
+    let path = format!("/accounts/{}/{what}", account.account);
+    let nothing = None::<&()>;
+    let account: Account = context.client.call(Method::POST, &path, nothing).await?;
+    if context.json() {
+        return output::json(&account);
+    }
+    output::line(&format!("{} is {what}d", account.jami_id))
 }

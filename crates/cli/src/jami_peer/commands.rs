@@ -112,6 +112,13 @@ impl Peer {
                 with.end()?;
                 self.ask(account, command).await
             }
+            "set_active" => {
+                let account = self.account(&mut with)?;
+                let active = with.flag("active")?;
+                with.end()?;
+                self.node.set_enabled(account, active).await?;
+                Ok(Value::Null)
+            }
             "set_conversation_info" => {
                 let account = self.account(&mut with)?;
                 let conversation = conversation(&mut with)?;

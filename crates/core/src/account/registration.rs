@@ -67,10 +67,12 @@ const LASTING: [Op; 4] = [
 
 impl Account {
     pub(super) fn start_registration(&mut self) {
-        self.set_state(RegistrationState::Trying, "");
         let later = self.core.after(super::conversation::MAINTAIN);
         self.core.timers.set(Timer::Maintain, later);
-        self.register();
+        if self.core.config.enabled {
+            self.set_state(RegistrationState::Trying, "");
+            self.register();
+        }
     }
 
     /// Starts the operations that do not run.

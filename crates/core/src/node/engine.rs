@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use baraza_identity::DeviceIdentity;
 use baraza_link::driver::{Addresses, LinkHandle};
 use baraza_link::{Config as LinkConfig, Links};
-use baraza_store::{AccountRow, Durability, Store};
+use baraza_store::{AccountRow, Durability, Store, StoreError};
 use baraza_wire::Rng;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -27,6 +28,9 @@ const COMMANDS: usize = 1024;
 /// together is committed together.
 const TOGETHER: usize = 64;
 
+/// The setting that says whether an account uses the network, named as in archives.
+pub(super) const ENABLED: &str = "Account.enable";
+
 /// Says that the account's thread has ended, and whether by itself.
 pub(super) type Ended = oneshot::Receiver<bool>;
 
@@ -43,7 +47,8 @@ enum Request {
 #[derive(Debug)]
 pub(super) struct Engine {
     requests: mpsc::Sender<Request>,
-    links: LinkHandle,
+    /// `None` if the account is disabled.
+    links: Option<LinkHandle>,
     thread: JoinHandle<()>,
 }
 
@@ -83,44 +88,21 @@ impl Engine {
             directory,
             display_name: row.display_name.clone(),
             intake: IntakeLimits::default(),
+            enabled: is_enabled(&store, row.number)?,
         };
+        let enabled = config.enabled;
         let account = Account::open(config, &keys, store, now(), Rng::from_os())
             .map_err(|error| NodeError::Store(error.to_string()))?;
-        let stopped = |_| NodeError::Stopped;
-        let (own_dht, dht_events) = node.dht.client(DHT_QUEUE).await.map_err(stopped)?;
-        let (link_dht, link_dht_events) = node.dht.client(DHT_QUEUE).await.map_err(stopped)?;
-        let to_dht = forward(own_dht);
-        let links_to_dht = forward(link_dht);
-        let treated = account.treated()?;
-        let loopback_only = node.config.loopback;
-        let identity = keys.identity;
-        let (links, link_events) = baraza_link::driver::start(
-            move |now| {
-                let config = LinkConfig {
-                    allow_loopback: loopback_only,
-                };
-                Links::new(identity, config, treated, now, Rng::from_os())
-            },
-            move |command| {
-                // Its end is seen by the queue of events.
-                let _ = links_to_dht.send(command);
-            },
-            link_dht_events,
-            if loopback_only {
-                Addresses::Fixed(loopback())
-            } else {
-                Addresses::Interfaces
-            },
-        )
-        .map_err(|error| NodeError::Network(error.to_string()))?;
+        let network = match enabled {
+            true => Some(Network::start(node, keys.identity, account.treated()?).await?),
+            false => None,
+        };
+        let links = network.as_ref().map(|network| network.links.clone());
         let (requests, receiver) = mpsc::channel(COMMANDS);
         let driver = Driver {
             account,
             requests: receiver,
-            links: links.clone(),
-            link_events,
-            to_dht,
-            dht_events: Some(dht_events),
+            network,
             answers: BTreeMap::new(),
             next_request: 0,
             work: None,
@@ -152,7 +134,9 @@ impl Engine {
 
     /// Checks its links.
     pub(super) fn probe(&self) {
-        self.links.send(baraza_link::Command::Probe);
+        if let Some(links) = &self.links {
+            links.send(baraza_link::Command::Probe);
+        }
     }
 
     /// Stops it, having written everything.
@@ -167,6 +151,69 @@ impl Engine {
             tracing::error!("an account's thread failed");
         }
     }
+}
+
+/// Whether an account is to use the network.
+pub(super) fn is_enabled(store: &Store, number: i64) -> Result<bool, StoreError> {
+    Ok(store.setting(number, ENABLED)?.as_deref() != Some("false"))
+}
+
+/// The links of an account, and its part of the DHT.
+struct Network {
+    links: LinkHandle,
+    link_events: mpsc::Receiver<baraza_link::Event>,
+    to_dht: mpsc::UnboundedSender<baraza_dht::Command>,
+    /// `None` when the DHT has ended.
+    dht_events: Option<mpsc::Receiver<baraza_dht::Event>>,
+}
+
+impl Network {
+    async fn start(
+        node: &Arc<Inner>,
+        identity: DeviceIdentity,
+        treated: Vec<u64>,
+    ) -> Result<Self, NodeError> {
+        let stopped = |_| NodeError::Stopped;
+        let (own_dht, dht_events) = node.dht.client(DHT_QUEUE).await.map_err(stopped)?;
+        let (links, link_events) = start_links(node, identity, treated).await?;
+        Ok(Self {
+            links,
+            link_events,
+            to_dht: forward(own_dht),
+            dht_events: Some(dht_events),
+        })
+    }
+}
+
+/// Starts the links of an identity.
+pub(super) async fn start_links(
+    node: &Arc<Inner>,
+    identity: DeviceIdentity,
+    treated: Vec<u64>,
+) -> Result<(LinkHandle, mpsc::Receiver<baraza_link::Event>), NodeError> {
+    let client = node.dht.client(DHT_QUEUE).await;
+    let (link_dht, link_dht_events) = client.map_err(|_| NodeError::Stopped)?;
+    let links_to_dht = forward(link_dht);
+    let loopback_only = node.config.loopback;
+    baraza_link::driver::start(
+        move |now| {
+            let config = LinkConfig {
+                allow_loopback: loopback_only,
+            };
+            Links::new(identity, config, treated, now, Rng::from_os())
+        },
+        move |command| {
+            // Its end is seen by the queue of events.
+            let _ = links_to_dht.send(command);
+        },
+        link_dht_events,
+        if loopback_only {
+            Addresses::Fixed(loopback())
+        } else {
+            Addresses::Interfaces
+        },
+    )
+    .map_err(|error| NodeError::Network(error.to_string()))
 }
 
 /// A way to give commands to the DHT without waiting.
@@ -187,11 +234,8 @@ type JoinedWork = tokio::task::JoinHandle<Done>;
 struct Driver {
     account: Account,
     requests: mpsc::Receiver<Request>,
-    links: LinkHandle,
-    link_events: mpsc::Receiver<baraza_link::Event>,
-    to_dht: mpsc::UnboundedSender<baraza_dht::Command>,
-    /// `None` when the DHT has ended.
-    dht_events: Option<mpsc::Receiver<baraza_dht::Event>>,
+    /// `None` if the account is disabled.
+    network: Option<Network>,
     answers: BTreeMap<RequestId, Answer>,
     next_request: u64,
     /// What another thread does for the account.
@@ -210,19 +254,16 @@ impl Driver {
             }
             let timeout = self.account.poll_timeout();
             tokio::select! {
-                event = self.link_events.recv() => match event {
-                    Some(event) => self.links(event),
-                    None => break true,
+                heard = hear(&mut self.network) => match heard {
+                    Heard::Links(Some(event)) => self.links(event),
+                    Heard::Links(None) => break true,
+                    Heard::Dht(event) => self.account.handle_dht(now(), event),
                 },
                 request = self.requests.recv() => {
                     if !self.requests(request) {
                         break false;
                     }
                 }
-                event = receive(&mut self.dht_events) => match event {
-                    Some(event) => self.account.handle_dht(now(), event),
-                    None => self.dht_events = None,
-                },
                 done = finished(&mut self.work) => self.account.handle_work(now(), done),
                 () = until(timeout) => self.account.handle_timeout(now()),
             }
@@ -234,8 +275,10 @@ impl Driver {
         if !failed {
             // Everything is written: peers are told, which has an end. After a failure the
             // node still holds the links, and lets go of them when the account runs again.
-            drop(self.links);
-            while self.link_events.recv().await.is_some() {}
+            if let Some(mut network) = self.network.take() {
+                drop(network.links);
+                while network.link_events.recv().await.is_some() {}
+            }
         }
         // It was told to stop, and must not write where the next life of the account does.
         if self.work.is_some() {
@@ -250,7 +293,8 @@ impl Driver {
         for _ in 0..TOGETHER {
             // What is to be sent is not kept waiting by what comes.
             self.send();
-            let Ok(event) = self.link_events.try_recv() else {
+            let next = self.network.as_mut().map(|it| it.link_events.try_recv());
+            let Some(Ok(event)) = next else {
                 break;
             };
             self.account.handle_link(now(), event);
@@ -299,11 +343,15 @@ impl Driver {
     fn output(&mut self, output: Output) {
         match output {
             Output::Link(command) => {
-                // If the links have ended, their queue of events says so.
-                let _ = self.links.send(command);
+                if let Some(network) = &self.network {
+                    // If the links have ended, their queue of events says so.
+                    let _ = network.links.send(command);
+                }
             }
             Output::Dht(command) => {
-                let _ = self.to_dht.send(command);
+                if let Some(network) = &self.network {
+                    let _ = network.to_dht.send(command);
+                }
             }
             Output::Reply { request, result } => {
                 if let Some(answer) = self.answers.remove(&request) {
@@ -319,6 +367,28 @@ impl Driver {
             Output::Work(work) => {
                 self.work = Some(tokio::task::spawn_blocking(move || work.run()));
             }
+        }
+    }
+}
+
+/// What comes from the network.
+enum Heard {
+    /// `None` if the links have ended.
+    Links(Option<baraza_link::Event>),
+    Dht(baraza_dht::Event),
+}
+
+async fn hear(network: &mut Option<Network>) -> Heard {
+    let Some(network) = network else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            event = network.link_events.recv() => return Heard::Links(event),
+            event = receive(&mut network.dht_events) => match event {
+                Some(event) => return Heard::Dht(event),
+                None => network.dht_events = None,
+            },
         }
     }
 }

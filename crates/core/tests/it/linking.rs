@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use baraza_core::command::Contact;
-use baraza_core::event::MemberChange;
+use baraza_core::event::{MemberChange, Presence, RegistrationState};
 use baraza_core::{Command, EventBody, LocalId, Node, NodeError, ProfileChange, Reply};
 use baraza_dht::driver::DriverConfig;
 use baraza_dht::{Command as DhtCommand, Event as DhtEvent, OpId, Value};
@@ -408,4 +408,58 @@ async fn what_a_crash_left_of_makings_and_removals_is_ended_at_the_start() {
         .await
         .unwrap();
     node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_account_is_off_the_network_and_comes_back() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (mut alice, mut bob, chat) = asked(&directories).await;
+    talk(&mut alice, &mut bob, chat).await;
+    bob.node.set_enabled(bob.account, false).await.unwrap();
+    bob.wait("unregistered", |event| {
+        matches!(event, EventBody::RegistrationStateChanged { state, .. }
+            if *state == RegistrationState::Unregistered)
+    })
+    .await;
+    let links = |person: &Person| {
+        let asked = person.node.clone();
+        let account = person.account;
+        async move {
+            match asked.command(account, Command::Diagnostics).await.unwrap() {
+                Reply::Diagnostics(diagnostics) => diagnostics.links.len(),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    alice
+        .wait("Bob's connection is closed", |event| {
+            matches!(event, EventBody::PresenceChanged { presence, .. }
+                if *presence != Presence::Connected)
+        })
+        .await;
+    assert_eq!(links(&alice).await, 0);
+    // Everything can be read; what is written waits.
+    assert_eq!(bob.texts(chat).await, 1);
+    bob.say(chat, "written while disabled").await;
+    alice.say(chat, "said to nobody").await;
+    // It stays so over a restart.
+    bob.node.shutdown().await;
+    let node = open(directories[1].path(), Some(&alice.node)).await;
+    assert!(!node.accounts()[0].enabled);
+    bob.events = node.subscribe();
+    bob.node = node;
+    let Reply::Identity(identity) = bob.ask(Command::Identity).await else {
+        panic!("no identity");
+    };
+    assert_eq!(identity.state, RegistrationState::Unregistered);
+    assert!(!identity.announced);
+    assert_eq!(bob.texts(chat).await, 2);
+    bob.node.set_enabled(bob.account, true).await.unwrap();
+    assert!(bob.node.accounts()[0].enabled);
+    bob.hear(chat, "said to nobody").await;
+    alice.hear(chat, "written while disabled").await;
+    let nobody = bob.node.set_enabled(LocalId::new(1), true).await;
+    assert!(matches!(nobody, Err(NodeError::NoSuchAccount)));
+    bob.node.shutdown().await;
+    alice.node.shutdown().await;
 }

@@ -187,6 +187,7 @@ impl World {
             directory: it.directory.clone(),
             display_name: it.name.into(),
             intake: it.intake,
+            enabled: true,
         };
         let account = Account::open(config, &it.keys, store, self.now, rng).unwrap();
         it.account = Some(account);
