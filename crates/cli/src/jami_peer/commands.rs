@@ -170,11 +170,6 @@ impl Peer {
                 self.ask(account, command).await?;
                 Ok(json!(true))
             }
-            "details" => {
-                let account = self.account(&mut with)?;
-                with.end()?;
-                self.ask(account, Command::Settings).await
-            }
             "set_details" => {
                 let account = self.account(&mut with)?;
                 let mut details = with.texts("details")?;
@@ -476,14 +471,19 @@ impl Peer {
         with.end()?;
         let identity = self.identity(account).await?;
         let has_password = self.node.has_password(account).await?;
-        Ok(json!({
+        let mut details = self.ask(account, Command::Settings).await?;
+        let of_node = json!({
             "Account.username": identity.jami_id,
             "Account.displayName": identity.display_name,
             "Account.deviceID": identity.device_id,
             "Account.registrationStatus": identity.state,
             "Account.deviceAnnounced": identity.announced.to_string(),
             "Account.archiveHasPassword": has_password.to_string(),
-        }))
+        });
+        if let (Value::Object(all), Value::Object(more)) = (&mut details, of_node) {
+            all.extend(more);
+        }
+        Ok(details)
     }
 
     async fn export_archive(&self, mut with: Arguments) -> anyhow::Result<Value> {

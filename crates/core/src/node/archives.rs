@@ -237,6 +237,7 @@ pub(super) fn take(
                 mode: text("mode").and_then(|mode| mode.parse().ok()).unwrap_or(0),
                 name: text("title").cloned().unwrap_or_default(),
                 received: request.received,
+                issued: UnixTime::default(),
                 declined: request.declined,
             },
         )?;
