@@ -186,6 +186,8 @@ impl From<CommandError> for ApiError {
             CommandError::NoSuchConversation => Self::not_found("no_such_conversation", text),
             CommandError::NoSuchRequest => Self::not_found("no_such_request", text),
             CommandError::NoSuchMessage => Self::not_found("no_such_message", text),
+            CommandError::NoSuchFile => Self::not_found("no_such_file", text),
+            CommandError::File(_) => Self::unprocessable("file_refused", text),
             CommandError::NoSuchContact => Self::not_found("no_such_contact", text),
             CommandError::Oneself => Self::unprocessable("oneself", text),
             CommandError::Blocked => Self::conflict("blocked", text),

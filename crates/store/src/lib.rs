@@ -25,6 +25,7 @@ mod outbox;
 mod reads;
 mod schema;
 mod sync;
+mod shared_files;
 
 pub use accounts::AccountRow;
 pub use contacts::{ContactRow, RequestRow};
@@ -38,3 +39,4 @@ pub use outbox::{OutboxKind, OutboxRow};
 pub use reads::ReadRow;
 pub use schema::schema_text;
 pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};
+pub use shared_files::{FileRow, FileState};
