@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::routes::{accounts, contacts, conversations, events, groups, signs, status};
+use crate::routes::{accounts, contacts, conversations, events, files, groups, signs, status};
 use crate::{error, types};
 
 #[derive(OpenApi)]
@@ -31,6 +31,8 @@ use crate::{error, types};
         groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
         groups::ban, groups::react, groups::edit,
         signs::typing, signs::settings, signs::change_settings,
+        files::list, files::send, files::show, files::download, files::accept, files::cancel,
+        files::delete, files::auto_accept, files::set_auto_accept,
         events::poll, events::socket,
     ),
     components(schemas(

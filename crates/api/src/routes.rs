@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod signs;
 pub(crate) mod status;
@@ -88,6 +89,30 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             get(conversations::delivery),
         )
         .route("/conversations/{conversation}/typing", post(signs::typing))
+        .route(
+            "/auto-accept",
+            get(files::auto_accept).patch(files::set_auto_accept),
+        )
+        .route(
+            "/conversations/{conversation}/files",
+            get(files::list).post(files::send),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}",
+            get(files::show).delete(files::delete),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/content",
+            get(files::download),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/accept",
+            post(files::accept),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/cancel",
+            post(files::cancel),
+        )
         .route(
             "/conversations/{conversation}/read",
             post(conversations::mark_read),
@@ -209,6 +234,7 @@ impl From<NodeError> for ApiError {
             NodeError::NoSuchAccount => no_such_account(),
             NodeError::Exists(_) => Self::conflict("account_exists", text),
             NodeError::Archive(_) => Self::unprocessable("archive_refused", text),
+            NodeError::File(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "cannot_store", text),
             NodeError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }

@@ -196,6 +196,8 @@ pub enum EventBody {
         conversation: ConversationId,
         /// The message that offers it.
         message: CommitId,
+        /// Its id among peers.
+        file_id: String,
         /// Where it is now.
         status: FileStatus,
         /// How much of it is here.

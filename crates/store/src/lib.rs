@@ -24,8 +24,8 @@ mod messages;
 mod outbox;
 mod reads;
 mod schema;
-mod sync;
 mod shared_files;
+mod sync;
 
 pub use accounts::AccountRow;
 pub use contacts::{ContactRow, RequestRow};
@@ -38,5 +38,5 @@ pub use messages::MessageRow;
 pub use outbox::{OutboxKind, OutboxRow};
 pub use reads::ReadRow;
 pub use schema::schema_text;
-pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};
 pub use shared_files::{FileRow, FileState};
+pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};

@@ -486,7 +486,8 @@ mod tests {
         assert_eq!(wish(format!("git://{other}/{chat}")), Wish::Other);
         assert_eq!(wish(format!("git://{own}/../{chat}")), Wish::Other);
         assert_eq!(wish(format!("git://{own}")), Wish::Other);
-        let push = format!("data-transfer://{chat}/{other}/profile.vcf?sha3=1");
+        let sha3 = "0f".repeat(64);
+        let push = format!("data-transfer://{chat}/{other}/profile.vcf?sha3={sha3}");
         assert_eq!(wish(push), Wish::Profile);
         let pull = format!("data-transfer://{chat}/profile/{}.vcf", "a".repeat(40));
         assert_eq!(wish(pull), Wish::Other);

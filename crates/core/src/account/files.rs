@@ -21,7 +21,7 @@ use crate::account::work::{Task, Work, WorkId};
 use crate::account::{Account, Core, Output, RequestId};
 use crate::event::{EventBody, FileStatus};
 use crate::files::{Area, FileError, changed};
-use crate::protocol::transfer::{is_sha3, is_tid};
+use crate::protocol::transfer::{file_id, is_sha3, is_tid};
 
 use fetch::Want;
 use send::Sending;
@@ -360,6 +360,7 @@ impl Account {
         self.core.emit(EventBody::FileChanged {
             conversation: id,
             message: row.message,
+            file_id: file_id(&row.message, &row.tid, &row.name),
             status,
             received,
             size: row.size,

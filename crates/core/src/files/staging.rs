@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use baraza_swarm::Stop;
+use baraza_wire::Rng;
 
-use super::{BLOCK, Digest, FileError, need_room, place, sync_directory};
+use super::{Area, BLOCK, Digest, FileError, need_room, place, sync_directory};
 
 /// A content that is being taken in. Removed if it is dropped before it is whole.
 #[derive(Debug)]
@@ -50,6 +51,14 @@ impl Staging {
             digest: Digest::new(),
             size: 0,
         })
+    }
+
+    /// Begins a content for the account in a directory, unless there is no room.
+    pub(crate) fn begin(account: &Path, length: u64) -> Result<Self, FileError> {
+        let directory = Area::new(account).staging();
+        let staging = Self::create(&directory, Rng::from_os().u64())?;
+        need_room(&directory, length)?;
+        Ok(staging)
     }
 
     /// Adds to it. Takes its time: not for async threads.

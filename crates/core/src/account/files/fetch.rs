@@ -11,9 +11,9 @@ use bytes::Bytes;
 use super::{FileKey, FileProduct, FileTask, Job};
 use crate::account::channels::{Channel, ChannelKind};
 use crate::account::timers::Timer;
-use crate::account::{Account, CommandFailure, Core};
+use crate::account::{Account, CommandFailure};
 use crate::command::CommandError;
-use crate::event::{EventBody, FileStatus};
+use crate::event::FileStatus;
 use crate::files::{FileError, Parked, Sink};
 use crate::protocol::transfer::{FileRequest, TransferName, file_id};
 
@@ -731,18 +731,7 @@ impl Account {
         if news {
             want.told = Some((now, received));
             let (row, status) = (want.row.clone(), want.status());
-            tell(&mut self.core, key.0, &row, status, received);
+            self.tell_file(key.0, &row, status, received, "");
         }
     }
-}
-
-fn tell(core: &mut Core, id: ConversationId, row: &FileRow, status: FileStatus, received: u64) {
-    core.emit(EventBody::FileChanged {
-        conversation: id,
-        message: row.message,
-        status,
-        received,
-        size: row.size,
-        detail: String::new(),
-    });
 }

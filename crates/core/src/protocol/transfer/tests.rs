@@ -78,7 +78,6 @@ fn tricks_are_refused() {
         format!("{SCHEME}{CHAT}/{DEVICE}"),
         format!("{SCHEME}{CHAT}/profile/../../x.vcf"),
         format!("{SCHEME}{CHAT}/profile/{OTHER}"),
-        format!("{SCHEME}{}/{DEVICE}/{FILE}", CHAT.to_uppercase()),
         "git://x/y".to_owned(),
         SCHEME.to_owned(),
         String::new(),
