@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::routes::{accounts, contacts, conversations, events, groups, signs, status};
+use crate::routes::{accounts, contacts, conversations, events, groups, signs, status, views};
 use crate::{error, types};
 
 #[derive(OpenApi)]
@@ -30,7 +30,8 @@ use crate::{error, types};
         conversations::delivery, conversations::mark_read,
         groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
         groups::ban, groups::react, groups::edit,
-        signs::typing, signs::settings, signs::change_settings,
+        views::entries, views::search,
+        signs::rejoin, signs::typing, signs::settings, signs::change_settings,
         events::poll, events::socket,
     ),
     components(schemas(

@@ -14,7 +14,9 @@ mod clone;
 mod commands;
 mod contacts;
 mod conversation;
+mod delivery;
 mod devices;
+mod divergence;
 mod git;
 mod groups;
 mod index;
@@ -30,6 +32,7 @@ mod signs;
 mod sync;
 mod sync_take;
 mod timers;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -128,6 +131,8 @@ pub struct Account {
     intakes: Intakes,
     /// What is agreed with the other devices of the account.
     sync: SyncState,
+    /// Conversations of which not all messages are in their view yet.
+    behind: BTreeSet<ConversationId>,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -272,6 +277,7 @@ impl Account {
             channels: BTreeMap::new(),
             intakes: Intakes::default(),
             sync: SyncState::default(),
+            behind: BTreeSet::new(),
             may_commit: false,
             core,
         };
@@ -279,6 +285,7 @@ impl Account {
         account.load_devices()?;
         account.load_sync()?;
         account.load_conversations()?;
+        account.behind = account.find_behind();
         account.start_registration();
         account.start_contacts();
         account.check_members()?;
@@ -375,13 +382,17 @@ impl Account {
             let result = self.index_step();
             self.check(result);
         }
+        if self.core.failure.is_none() {
+            let result = self.view_step();
+            self.check(result);
+        }
     }
 
     /// When to call [`Self::handle_timeout`]; at once if it is not later than now.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.core.failure.is_some() {
             None
-        } else if self.has_queued() || self.intakes.have_step() {
+        } else if self.has_queued() || self.intakes.have_step() || !self.behind.is_empty() {
             Some(self.core.now.instant)
         } else {
             self.core.timers.next()

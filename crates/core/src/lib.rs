@@ -15,6 +15,7 @@ pub mod event;
 pub mod keys;
 pub mod node;
 pub mod protocol;
+pub mod view;
 
 pub use account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work};
 pub use command::{Command, CommandError, ProfileChange, Reply, Settings};

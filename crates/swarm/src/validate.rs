@@ -382,6 +382,7 @@ pub(crate) fn validate(
             commit: *id,
             rule,
             text,
+            author: new.get(id).map(|facts| facts.device),
         };
         let data = expect(objects, &object_id(id), Kind::Commit, &mut buffer)?.data;
         let checked = Parsed::new(data)
@@ -479,6 +480,7 @@ fn collect(
             commit: id,
             rule,
             text,
+            author: None,
         };
         if new.len() >= most {
             let text = format!("more than {most} commits at once");

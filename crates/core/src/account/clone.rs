@@ -6,7 +6,7 @@ use baraza_link::ChannelId;
 use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
-use baraza_swarm::{Cloned, Cloning, Repository, RepositoryError, Role, Stop};
+use baraza_swarm::{Cloned, Cloning, Mode, Repository, RepositoryError, Role, Stop};
 use baraza_wire::{CommitId, ConversationId, DeviceId};
 
 use crate::account::Account;
@@ -21,6 +21,9 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 
 /// Why a clone was thrown away.
 const NOT_INVITED: &str = "the device's copy does not have us as a member yet";
+
+/// Why another is not tried again.
+const DOCUMENT: &str = "it is a collaborative document, not supported yet";
 
 impl Account {
     /// Asks the devices of whoever invited us for the conversation, and those of our own
@@ -121,6 +124,11 @@ impl Account {
             std::fs::remove_dir_all(&directory)?;
         }
         let (repository, commits) = cloned.place()?;
+        if repository.mode() == Mode::Document {
+            drop(repository);
+            std::fs::remove_dir_all(&directory)?;
+            return Err(RepositoryError::NotAllowed(DOCUMENT));
+        }
         if !self.admits_us(&repository)? {
             drop(repository);
             std::fs::remove_dir_all(&directory)?;
@@ -151,6 +159,10 @@ impl Account {
             return Ok(());
         };
         conversation.source = None;
+        if conversation.row.mode != 0 {
+            // What was said in a group before one came is not new.
+            conversation.read_all(&mut self.core)?;
+        }
         conversation.row.state = ConversationState::Ready;
         conversation.touch();
         self.core.timers.clear(Timer::Clone(id));
@@ -177,6 +189,10 @@ impl Account {
             }
             Some(Ok(None)) | None => {}
         }
+        self.write_unsent(&id)?;
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
         // Clones under way from other devices are not needed any more.
         let others: Vec<ChannelId> = conversation
             .peers
@@ -206,6 +222,9 @@ impl Account {
         let peer = conversation.and_then(|conversation| conversation.peers.get(&device));
         if let Some(git) = peer.and_then(|peer| peer.git.as_ref()) {
             self.close_channel(git.channel)?;
+        }
+        if matches!(error, RepositoryError::NotAllowed(DOCUMENT)) {
+            return self.remove_conversation(&id);
         }
         self.clone_later(id);
         Ok(())

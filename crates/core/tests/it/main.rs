@@ -10,10 +10,14 @@
 
 mod chat;
 mod devices;
+mod divergence;
 mod faults;
 mod groups;
 mod intake;
 mod node;
+mod odd;
 mod requests;
 mod signs;
+mod views;
+mod votes;
 mod world;
