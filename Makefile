@@ -57,6 +57,8 @@ bench: ## Baraza and the real daemon side by side (release build; method: docs/b
 	cargo build --locked --release --package baraza --bins
 	cargo build --locked --release --package baraza-dht --example cluster
 	cargo build --locked --release --package baraza-core --example intake_bench
+	cargo build --locked --release --package baraza-store --example search_bench
+	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)

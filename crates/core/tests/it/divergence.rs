@@ -38,7 +38,10 @@ fn git(directory: &Path, arguments: &[&str], input: &[u8]) -> String {
 
 /// What was written by hand counts, not what the journal would bring back.
 pub(crate) fn forget_journal(directory: &Path) {
-    std::fs::remove_file(directory.join(".git/baraza-journal")).unwrap();
+    let journal = directory.join(".git/baraza-journal");
+    if journal.exists() {
+        std::fs::remove_file(journal).unwrap();
+    }
 }
 
 /// What is wrong with a commit.
@@ -139,6 +142,11 @@ fn refusals(world: &mut World, host: usize, chat: ConversationId) -> Vec<Refusal
     }
 }
 
+fn is_listed(world: &mut World, host: usize, chat: ConversationId) -> bool {
+    matches!(world.ask(host, Command::Conversations),
+        Ok(Reply::Conversations(list)) if list.iter().any(|one| one.id == chat))
+}
+
 fn has_text(world: &mut World, host: usize, chat: ConversationId, body: &str) -> bool {
     world.texts(host, chat).iter().any(|(_, text)| text == body)
 }
@@ -202,6 +210,7 @@ fn the_rest_goes_on_without_who_built_on_a_bad_commit_until_it_clones_anew() {
             from: None,
         };
         assert_eq!(world.ask(BOB, rejoin), Ok(Reply::Done));
+        world.until("it is cloned", |world| is_listed(world, BOB, chat));
         world.until("all have the same", |world| {
             let sets = [ALICE, BOB, CAROL].map(|host| world.texts(host, chat));
             sets[0] == sets[1] && sets[1] == sets[2] && sets[0].len() == 6
