@@ -10,7 +10,7 @@ ARGS ?=
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt bench fuzz hostile interop crash sim deny clean
+.PHONY: help setup run test check fmt bench fuzz hostile interop sim deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,6 @@ hostile: ## random and mutated packets against a live DHT node: it stays up, mem
 	cargo build --locked --package baraza --bin baraza
 	testing/peers/hostile.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
 
-crash: ## kill -9 at 1,000 random instants: nothing acknowledged is lost (ARGS="--kills 100")
-	@scripts/setup.sh test
-	cargo build --locked --package baraza --bins
-	testing/peers/crash.py --foreign "$(TARGET)/debug/jami-peer" --baraza "$(TARGET)/debug/baraza" $(ARGS)
-
 sim: ## the simulated network: 1,000-node DHT, two users under random faults
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
@@ -62,6 +57,8 @@ bench: ## Baraza and the real daemon side by side (release build; method: docs/b
 	cargo build --locked --release --package baraza --bins
 	cargo build --locked --release --package baraza-dht --example cluster
 	cargo build --locked --release --package baraza-core --example intake_bench
+	cargo build --locked --release --package baraza-store --example search_bench
+	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)

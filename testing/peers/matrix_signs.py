@@ -1,4 +1,4 @@
-"""Rows of the matrix: typing and read receipts."""
+"""Rows of the matrix: typing, read receipts, and the history as people see it."""
 from __future__ import annotations
 
 from jamipeer import Peer
@@ -74,3 +74,33 @@ def receipts(world):
             silent.set_details({"Account.sendReadReceipt": "true"})
     pair.settle()
     pair.verify()
+
+
+@row("signs", "the view: edits, deletions, reactions and their end in their place, each way")
+def edits_view(world):
+    pair = world.connected()
+    for sender in pair.both:
+        other = pair.other(sender)
+        first = pair.say(sender, f"frist {sender.name}")
+        gone = pair.say(sender, f"gone {sender.name}")
+        for body in (f"frist {sender.name}", f"gone {sender.name}"):
+            other.wait_message(body, pair.chat)
+        reply = other.send_message(pair.chat, f"answer {other.name}", reply_to=first, wait=20)
+        for peer in pair.both:
+            peer.react(pair.chat, first, "👍")
+        heart = other.react(pair.chat, first, "❤")
+        sender.edit_message(pair.chat, first, f"almost {sender.name}")
+        sender.edit_message(pair.chat, first, f"first {sender.name}")
+        sender.edit_message(pair.chat, gone, "")
+        other.edit_message(pair.chat, heart, "")
+
+        def folded(peer):
+            view = {e["id"]: e for e in peer.view(pair.chat, count=1000)}
+            text, dead, answer = (view.get(i, {}) for i in (first, gone, reply))
+            return (text.get("body") == f"first {sender.name}" and text["edited"]
+                    and text["reactions"] == {"👍": 2} and dead.get("deleted")
+                    and answer.get("reply_to") == first and heart not in view)
+        for peer in pair.both:
+            until(lambda: folded(peer), f"{peer.name} shows what {sender.name} changed", 60)
+    pair.verify()
+    pair.good = False  # what was said is not only texts now

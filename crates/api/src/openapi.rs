@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
-    accounts, contacts, conversations, events, files, groups, linking, signs, status,
+    accounts, contacts, conversations, events, files, groups, linking, signs, status, views,
 };
 use crate::{error, types};
 
@@ -34,9 +34,10 @@ use crate::{error, types};
         conversations::delivery, conversations::mark_read,
         groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
         groups::ban, groups::react, groups::edit,
-        signs::typing, signs::settings, signs::change_settings,
         files::list, files::send, files::show, files::download, files::accept, files::cancel,
         files::delete, files::auto_accept, files::set_auto_accept,
+        views::entries, views::search,
+        signs::rejoin, signs::typing, signs::settings, signs::change_settings,
         events::poll, events::socket,
     ),
     components(schemas(

@@ -9,6 +9,7 @@ pub(crate) mod groups;
 pub(crate) mod linking;
 pub(crate) mod signs;
 pub(crate) mod status;
+pub(crate) mod views;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -93,6 +94,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/conversations/{conversation}/messages/{message}/delivery",
             get(conversations::delivery),
         )
+        .route("/search", get(views::search))
+        .route("/conversations/{conversation}/rejoin", post(signs::rejoin))
+        .route("/conversations/{conversation}/entries", get(views::entries))
         .route("/conversations/{conversation}/typing", post(signs::typing))
         .route(
             "/auto-accept",
@@ -225,6 +229,13 @@ impl From<CommandError> for ApiError {
             CommandError::NotMember => Self::new(StatusCode::FORBIDDEN, "not_member", text),
             CommandError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "not_allowed", text),
             CommandError::Invalid(_) => Self::unprocessable("invalid", text),
+            CommandError::Document => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, "document_not_supported", text)
+            }
+            CommandError::NotYet(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready_yet", text)
+                    .hint("try again in a moment")
+            }
             CommandError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
                 .hint("try again in a moment"),
             CommandError::Stopped => Self::stopping(),

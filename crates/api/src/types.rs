@@ -2,10 +2,13 @@
 //!
 //! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
 
+mod views;
+
 use std::collections::BTreeMap;
 
 use baraza_core::command as core;
 use baraza_core::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
+use baraza_core::view::Status as Reached;
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, InfoHash, UnixTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +27,10 @@ use secret_debug;
 mod linking;
 
 pub use linking::{ChangePassword, LinkByPin, LinkPin, NewLinkPin};
+pub use views::{
+    Edition, Entry, EntryPage, Found, MemberStatus, Reaction, ReactionCount, SearchPage,
+    StatusCounts,
+};
 
 /// An account on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -242,6 +249,19 @@ pub struct Conversation {
     /// The last message marked as read here.
     #[schema(value_type = Option<String>)]
     pub read: Option<CommitId>,
+    /// Commits of it that break the rules: whoever has them cannot be followed any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diverged: Vec<Refusal>,
+    /// How many messages of others come after that.
+    #[serde(default)]
+    pub unread: u64,
+    /// The first of them.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub first_unread: Option<CommitId>,
+    /// The newest entry of its history.
+    #[serde(default)]
+    pub newest: Option<Entry>,
 }
 
 impl From<core::Conversation> for Conversation {
@@ -253,8 +273,63 @@ impl From<core::Conversation> for Conversation {
             length: conversation.length,
             last: conversation.last,
             read: conversation.read,
+            diverged: conversation.refusals.into_iter().map(Into::into).collect(),
+            unread: conversation.unread,
+            first_unread: conversation.first_unread,
+            newest: conversation.newest.map(|entry| (*entry).into()),
         }
     }
+}
+
+/// A commit that breaks the rules of its conversation, and that somebody built on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refusal {
+    /// The commit.
+    #[schema(value_type = String)]
+    pub message: CommitId,
+    /// The device that wrote it, as it says, which proves nothing.
+    #[schema(value_type = Option<String>)]
+    pub device: Option<DeviceId>,
+    /// The account of that device, if it is known.
+    #[schema(value_type = Option<String>)]
+    pub author: Option<AccountId>,
+    /// The device that first brought it.
+    #[schema(value_type = String)]
+    pub source: DeviceId,
+    /// The account of that device.
+    #[schema(value_type = Option<String>)]
+    pub source_account: Option<AccountId>,
+    /// The rule it breaks.
+    pub rule: String,
+    /// More, for people.
+    pub detail: String,
+    /// When it came.
+    #[schema(value_type = u64)]
+    pub time: UnixTime,
+}
+
+impl From<core::Refusal> for Refusal {
+    fn from(refusal: core::Refusal) -> Self {
+        Self {
+            message: refusal.message,
+            device: refusal.device,
+            author: refusal.author,
+            source: refusal.source,
+            source_account: refusal.source_account,
+            rule: refusal.rule,
+            detail: refusal.detail,
+            time: refusal.time,
+        }
+    }
+}
+
+/// Clones a conversation anew.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rejoin {
+    /// The Jami ID of the member to clone from; an admin if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A member of a conversation.
@@ -430,15 +505,23 @@ pub struct Asked {
 }
 
 /// Makes a group.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewGroup {
+    /// 1: by name only admins invite, 2: the usual kind, 3: by name public. That does not
+    /// change, and nobody enforces it.
+    #[serde(default = "usual_mode")]
+    pub mode: u8,
     /// What it is called and looks like.
     #[serde(default)]
     pub profile: GroupProfile,
     /// Jami IDs of those invited.
     #[serde(default)]
     pub members: Vec<String>,
+}
+
+fn usual_mode() -> u8 {
+    2
 }
 
 /// What a group is called and looks like. In a change, what is left out stays, and what is
@@ -455,6 +538,12 @@ pub struct GroupProfile {
     /// The picture, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<String>,
+    /// The Jami ID of the account whose device hosts conferences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_account: Option<String>,
+    /// That device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_device: Option<String>,
 }
 
 /// A conversation that was made.
@@ -552,7 +641,12 @@ pub struct Delivery {
     pub device: Option<DeviceId>,
     /// Whether it is known to have the message.
     pub delivered: bool,
-    /// If not: what is being waited for.
+    /// If not: what is being waited for: `not_joined`, `no_device`, `not_found`,
+    /// `no_certificate`, `unanswered`, `failed`, `refused`, `declined`, `connecting`,
+    /// `told_by_dht` or `not_fetched`.
+    #[schema(value_type = Option<String>)]
+    pub pending: Option<core::Pending>,
+    /// The same for people.
     pub reason: String,
     /// If not: when it is tried again.
     #[schema(value_type = Option<u64>)]
@@ -567,6 +661,7 @@ impl From<core::Delivery> for Delivery {
             account: delivery.account,
             device: delivery.device,
             delivered: delivery.delivered,
+            pending: delivery.pending,
             reason: delivery.reason,
             next_try: delivery.next_try,
             tries: delivery.tries,
@@ -574,23 +669,66 @@ impl From<core::Delivery> for Delivery {
     }
 }
 
+/// How far a message has got to a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberDelivery {
+    /// Who.
+    #[schema(value_type = String)]
+    pub id: AccountId,
+    /// `sending`: on none of its devices; `sent`: on one; `displayed`: it has read it.
+    #[schema(value_type = String)]
+    pub status: Reached,
+    /// If it is on none: what its device that is nearest to it waits for.
+    #[schema(value_type = Option<String>)]
+    pub pending: Option<core::Pending>,
+}
+
 /// Why a message has not arrived everywhere, or that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryReport {
     /// Whether every other member has it on one device at least.
     pub arrived: bool,
+    /// How many members it has got how far to.
+    pub counts: StatusCounts,
+    /// One entry for each other member.
+    pub members: Vec<MemberDelivery>,
     /// One entry for each device of each other member.
     pub devices: Vec<Delivery>,
 }
 
 impl From<Vec<core::Delivery>> for DeliveryReport {
     fn from(devices: Vec<core::Delivery>) -> Self {
-        let mut members: BTreeMap<AccountId, bool> = BTreeMap::new();
+        let mut members: BTreeMap<AccountId, (Reached, Option<core::Pending>)> = BTreeMap::new();
         for delivery in &devices {
-            *members.entry(delivery.account).or_default() |= delivery.delivered;
+            let status = match (delivery.read, delivery.delivered) {
+                (true, _) => Reached::Displayed,
+                (false, true) => Reached::Sent,
+                (false, false) => Reached::Sending,
+            };
+            let member = (status, delivery.pending);
+            // What is further comes later in the order of both.
+            let known = members.entry(delivery.account).or_insert(member);
+            *known = (known.0.max(status), known.1.max(delivery.pending));
+        }
+        let mut counts = StatusCounts::default();
+        let mut list = Vec::new();
+        for (id, (status, pending)) in members {
+            let count = match status {
+                Reached::Sending => &mut counts.sending,
+                Reached::Sent => &mut counts.sent,
+                Reached::Displayed => &mut counts.displayed,
+            };
+            *count = count.saturating_add(1);
+            list.push(MemberDelivery {
+                id,
+                status,
+                pending: pending.filter(|_| status == Reached::Sending),
+            });
         }
         Self {
-            arrived: !members.is_empty() && members.values().all(|arrived| *arrived),
+            arrived: !list.is_empty() && counts.sending == 0,
+            counts,
+            members: list,
             devices: devices.into_iter().map(Into::into).collect(),
         }
     }

@@ -110,6 +110,54 @@ pub(crate) enum Action {
         #[arg(long)]
         all: bool,
     },
+    /// Show a conversation with edits and reactions in their place, oldest first
+    View {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// How many entries at most
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]
+        lines: usize,
+        /// Those before this message
+        #[arg(long, value_name = "MESSAGE", group = "place")]
+        before: Option<String>,
+        /// Those after this message
+        #[arg(long, value_name = "MESSAGE", group = "place")]
+        after: Option<String>,
+        /// Those around this message
+        #[arg(long, value_name = "MESSAGE", group = "place")]
+        around: Option<String>,
+        /// Those around the first unread message
+        #[arg(long, group = "place")]
+        unread: bool,
+    },
+    /// Seek texts and names of files in all conversations, newest first
+    Search {
+        /// Words, all of which must be there; "in a row", begin*. Without any: everything of
+        /// the other conditions
+        #[arg(default_value = "")]
+        text: String,
+        /// Only in this contact's or other conversation
+        #[arg(long = "in", value_name = "WHO")]
+        within: Option<String>,
+        /// Only of this Jami ID
+        #[arg(long, value_name = "ID")]
+        from: Option<String>,
+        /// Only these, separated by commas: text, file, media
+        #[arg(long, value_name = "KINDS")]
+        kind: Option<String>,
+        /// Only from this day on: YYYY-MM-DD, UTC
+        #[arg(long, value_name = "DATE")]
+        after: Option<String>,
+        /// Only before this day: YYYY-MM-DD, UTC
+        #[arg(long, value_name = "DATE")]
+        before: Option<String>,
+        /// How many at most
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+        lines: usize,
+        /// Go on after what the last page gave as next
+        #[arg(long, value_name = "NUMBER")]
+        next: Option<i64>,
+    },
     /// Tell that everything up to a message was read
     Read {
         /// A contact or conversation: its ID, or the beginning of it
@@ -138,6 +186,11 @@ pub(crate) enum Action {
         /// Its contact or conversation, if you know: saves a search
         #[arg(long = "in", value_name = "WHO")]
         within: Option<String>,
+    },
+    /// Tell how far a message has got, to each member and each device
+    Message {
+        #[command(subcommand)]
+        action: MessageAction,
     },
     /// Put an emoji to a message
     React {
@@ -459,6 +512,18 @@ pub(crate) enum RequestAction {
     },
 }
 
+/// What is done with messages.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MessageAction {
+    /// Who has it, who has read it, and what the others wait for
+    Status {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The message: its ID, or the beginning of it; the newest if left out
+        message: Option<String>,
+    },
+}
+
 /// What is done with conversations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConversationAction {
@@ -474,6 +539,9 @@ pub(crate) enum ConversationAction {
         /// What it is called
         #[arg(long, default_value = "")]
         title: String,
+        /// 1: by name only admins invite, 2: the usual kind, 3: by name public
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
+        mode: u8,
         /// Jami IDs of those invited
         members: Vec<String>,
     },
@@ -501,6 +569,21 @@ pub(crate) enum ConversationAction {
         /// A new description; an empty one removes it
         #[arg(long)]
         description: Option<String>,
+        /// The Jami ID of the account whose device hosts conferences; an empty one removes it
+        #[arg(long, value_name = "ID", requires = "host_device")]
+        host: Option<String>,
+        /// That device
+        #[arg(long, value_name = "ID", requires = "host")]
+        host_device: Option<String>,
+    },
+    /// Set the own copy of a conversation aside and clone it anew from a member; own texts that
+    /// are not in that are written again
+    Rejoin {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The Jami ID of the member to clone from; an admin if left out
+        #[arg(long, value_name = "ID")]
+        from: Option<String>,
     },
     /// Leave a conversation, and remove it here
     Leave {

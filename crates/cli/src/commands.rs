@@ -12,12 +12,13 @@ mod request;
 mod signs;
 mod status;
 pub(crate) mod verify;
+mod view;
 mod watch;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::args::{Action, Args, Global};
+use crate::args::{Action, Args, Global, MessageAction};
 use crate::client::Client;
 use crate::error::CliError;
 
@@ -34,6 +35,9 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Contact { action } => contact::run(&context, action).await,
         Action::Device { action } => device::run(&context, action).await,
         Action::Conversation { action } => conversation::run(&context, action).await,
+        Action::Message {
+            action: MessageAction::Status { who, message },
+        } => message::status(&context, &who, message).await,
         Action::React {
             who,
             message,
@@ -81,6 +85,44 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             reply_to,
             wait,
         } => message::send(&context, &who, text, reply_to, wait).await,
+        Action::View {
+            who,
+            lines,
+            before,
+            after,
+            around,
+            unread,
+        } => {
+            let place = view::Place {
+                before,
+                after,
+                around,
+                unread,
+            };
+            view::show(&context, &who, lines, place).await
+        }
+        Action::Search {
+            text,
+            within,
+            from,
+            kind,
+            after,
+            before,
+            lines,
+            next,
+        } => {
+            let wanted = view::Wanted {
+                text,
+                within,
+                from,
+                kind,
+                after,
+                before,
+                lines,
+                next,
+            };
+            view::search(&context, wanted).await
+        }
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

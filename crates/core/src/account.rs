@@ -14,7 +14,9 @@ mod clone;
 mod commands;
 mod contacts;
 mod conversation;
+mod delivery;
 mod devices;
+mod divergence;
 mod files;
 mod git;
 mod groups;
@@ -31,6 +33,7 @@ mod signs;
 mod sync;
 mod sync_take;
 mod timers;
+mod views;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -137,6 +140,8 @@ pub struct Account {
     /// What is agreed with the other devices of the account.
     sync: SyncState,
     files: Files,
+    /// Conversations of which not all messages are in their view yet.
+    behind: BTreeSet<ConversationId>,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -292,6 +297,7 @@ impl Account {
             intakes: Intakes::default(),
             sync: SyncState::default(),
             files: Files::default(),
+            behind: BTreeSet::new(),
             may_commit: false,
             core,
         };
@@ -300,6 +306,7 @@ impl Account {
         account.load_sync()?;
         account.load_conversations()?;
         account.load_files()?;
+        account.behind = account.find_behind();
         account.start_registration();
         account.start_contacts();
         account.check_members()?;
@@ -396,13 +403,17 @@ impl Account {
             let result = self.index_step();
             self.check(result);
         }
+        if self.core.failure.is_none() {
+            let result = self.view_step();
+            self.check(result);
+        }
     }
 
     /// When to call [`Self::handle_timeout`]; at once if it is not later than now.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.core.failure.is_some() {
             None
-        } else if self.has_queued() || self.intakes.have_step() {
+        } else if self.has_queued() || self.intakes.have_step() || !self.behind.is_empty() {
             Some(self.core.now.instant)
         } else {
             self.core.timers.next()

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
 use crate::files::Staged;
+use crate::view::{Entry, Page, PageAt, Search, SearchPage};
 
 /// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
 /// clients do; this is above anything typed or pasted by people.
@@ -70,6 +71,8 @@ pub enum Command {
     },
     /// Makes a group, and invites people to it: [`Reply::Conversation`].
     CreateGroup {
+        /// Its mode.
+        mode: GroupMode,
         /// Its profile.
         profile: ProfileChange,
         /// Who is invited.
@@ -206,6 +209,27 @@ pub enum Command {
         /// How many at most; 0 is all.
         count: usize,
     },
+    /// Sets the own copy of a conversation aside and clones it anew from a member; own texts
+    /// that are not in that are written again. [`Reply::Done`] at once; `ConversationReady`
+    /// follows.
+    Rejoin {
+        /// Which.
+        conversation: ConversationId,
+        /// From whom; an admin if `None`.
+        from: Option<AccountId>,
+    },
+    /// A page of the history as people see it, edits and reactions folded in:
+    /// [`Reply::View`].
+    View {
+        /// Where.
+        conversation: ConversationId,
+        /// Which page.
+        at: PageAt,
+        /// How many entries at most, [`crate::view::MAX_ENTRIES`].
+        count: usize,
+    },
+    /// Seeks messages: [`Reply::Found`].
+    Search(Search),
     /// How many commits there are: [`Reply::Count`].
     CountMessages {
         /// Where.
@@ -273,6 +297,19 @@ pub enum FileSource {
     Staged(Staged),
 }
 
+/// What a group is by name; that does not change, and nobody enforces it
+/// (docs/protocol/05-swarm.md section 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupMode {
+    /// Only admins invite.
+    AdminInvitesOnly,
+    /// The kind that existing peers make.
+    #[default]
+    InvitesOnly,
+    /// Public; an invitation is needed all the same.
+    Public,
+}
+
 /// What changes in the profile of a group: what is `None` stays, what is empty is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileChange {
@@ -282,6 +319,10 @@ pub struct ProfileChange {
     pub description: Option<String>,
     /// The picture, base64.
     pub avatar: Option<String>,
+    /// The account whose device hosts conferences.
+    pub host_account: Option<String>,
+    /// That device.
+    pub host_device: Option<String>,
 }
 
 /// The answer to a [`Command`].
@@ -318,6 +359,10 @@ pub enum Reply {
     Files(Vec<SharedFile>),
     /// A file.
     File(SharedFile),
+    /// A page of the history.
+    View(Page),
+    /// What was found.
+    Found(SearchPage),
     /// A number.
     Count(u64),
     /// A path.
@@ -394,6 +439,14 @@ pub struct Conversation {
     pub last: Option<CommitId>,
     /// The last message marked as read.
     pub read: Option<CommitId>,
+    /// Commits of it that break the rules: whoever has them cannot be followed.
+    pub refusals: Vec<Refusal>,
+    /// How many messages of others come after that.
+    pub unread: u64,
+    /// The first of them.
+    pub first_unread: Option<CommitId>,
+    /// The newest entry of the history.
+    pub newest: Option<Box<Entry>>,
 }
 
 /// A file in a conversation.
@@ -479,12 +532,88 @@ pub struct Delivery {
     pub device: Option<DeviceId>,
     /// Whether it is known to have the message.
     pub delivered: bool,
-    /// If not: what is being waited for, for people.
+    /// Whether the member is known to have read it, on whatever device.
+    pub read: bool,
+    /// If it was not delivered: what is being waited for.
+    pub pending: Option<Pending>,
+    /// The same for people.
     pub reason: String,
     /// If not: when it is tried again.
     pub next_try: Option<UnixTime>,
     /// If not: how often it was tried.
     pub tries: u32,
+}
+
+/// A commit that breaks the rules of its conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The commit.
+    pub message: CommitId,
+    /// The device that wrote it, as it says, which proves nothing.
+    pub device: Option<DeviceId>,
+    /// The account of that device, if it is known.
+    pub author: Option<AccountId>,
+    /// The device that first brought it.
+    pub source: DeviceId,
+    /// The account of that device.
+    pub source_account: Option<AccountId>,
+    /// The rule it breaks (docs/protocol/05-swarm.md section 5).
+    pub rule: String,
+    /// More, for people.
+    pub detail: String,
+    /// When it came.
+    pub time: UnixTime,
+}
+
+/// What a message waits for that a device does not have yet.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    thiserror::Error,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Pending {
+    /// The member has not accepted the invitation.
+    #[error("the invitation was not accepted yet")]
+    NotJoined,
+    /// No device of the member was ever found.
+    #[error("no device of this account was found on the network yet")]
+    NoDevice,
+    /// The device is not announced.
+    #[error("the device is not found on the network")]
+    NotFound,
+    /// Its certificate cannot be found, without which nothing can be sent to it.
+    #[error("the certificate of the device cannot be found")]
+    NoCertificate,
+    /// It is announced, but does not answer.
+    #[error("the device is on the network, but does not answer")]
+    Unanswered,
+    /// It answers, but no connection works.
+    #[error("no connection to the device works")]
+    Failed,
+    /// It is not who it should be, or does not trust us.
+    #[error("the secure connection to the device was refused")]
+    Refused,
+    /// It does not want what we ask for.
+    #[error("the device declined")]
+    Declined,
+    /// A connection is being made.
+    #[error("connecting")]
+    Connecting,
+    /// It cannot be connected to; a note lies on the DHT for it.
+    #[error("told by a note on the DHT; has not fetched it yet")]
+    ToldByDht,
+    /// It was told, and has not fetched it.
+    #[error("told of it; has not fetched it yet")]
+    NotFetched,
 }
 
 /// What an account is doing, for diagnosis.
@@ -548,6 +677,12 @@ pub enum CommandError {
     /// A repository failed.
     #[error("the conversation's repository failed: {0}")]
     Repository(String),
+    /// It is a collaborative document, which this version cannot open.
+    #[error("this is a collaborative document, not supported yet")]
+    Document,
+    /// The history is being prepared after an update of the program.
+    #[error("the history is being prepared after an update of the program: {0} % are done")]
+    NotYet(u64),
     /// Too much is waiting already.
     #[error("too many commands are waiting")]
     Busy,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::command::Refusal;
+
 /// The local name of an account: 16 hex digits, without meaning outside of the machine
 /// (docs/protocol/02-account.md section 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -213,6 +215,15 @@ pub enum EventBody {
         contact: AccountId,
         /// How near it is.
         presence: Presence,
+    },
+    /// A commit breaks the rules, and somebody with laxer ones built on it: what they write
+    /// from now on cannot be taken, the others' can. Once for each such commit.
+    ConversationDiverged {
+        /// Where.
+        conversation: ConversationId,
+        /// What.
+        #[serde(flatten)]
+        refusal: Refusal,
     },
     /// What a peer offered was refused, or could not be fetched.
     SyncError {

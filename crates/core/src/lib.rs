@@ -16,6 +16,7 @@ pub mod files;
 pub mod keys;
 pub mod node;
 pub mod protocol;
+pub mod view;
 
 pub use account::{
     AUTO_ACCEPT, Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work,

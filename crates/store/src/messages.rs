@@ -24,9 +24,10 @@ pub struct MessageRow {
     pub fields: String,
 }
 
-const COLUMNS: &str = "SELECT position, id, author, kind, time, parents, fields FROM messages";
+pub(crate) const COLUMNS: &str =
+    "SELECT position, id, author, kind, time, parents, fields FROM messages";
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
+pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         position: column::number(row, 0)?,
         id: CommitId::new(column::bytes(row, 1)?),
@@ -66,6 +67,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub fn clear_messages(&mut self, conversation: i64) -> Result<(), StoreError> {
+        self.clear_view(conversation)?;
         self.execute(
             "DELETE FROM messages WHERE conversation = ?1",
             [conversation],

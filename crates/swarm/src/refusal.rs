@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use baraza_wire::CommitId;
+use baraza_wire::{CommitId, DeviceId};
 
 /// The rules of docs/protocol/05-swarm.md section 5, strict column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,4 +106,6 @@ pub struct Refused {
     pub rule: Rule,
     /// What exactly is wrong.
     pub text: String,
+    /// The device that wrote it, as the commit says, which proves nothing.
+    pub author: Option<DeviceId>,
 }

@@ -237,7 +237,13 @@ fn own(commit: CommitId, error: CheckError) -> RepositoryError {
         CheckError::Broken((Rule::Device, _)) => {
             RepositoryError::NotAllowed("this device has not written to the conversation yet")
         }
-        CheckError::Broken((rule, text)) => Refused { commit, rule, text }.into(),
+        CheckError::Broken((rule, text)) => Refused {
+            commit,
+            rule,
+            text,
+            author: None,
+        }
+        .into(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Job {
                 commit: self.commit,
                 rule: Rule::Signature,
                 text: "the signature is not the author's".to_owned(),
+                author: Some(self.key.long_id()),
             })
     }
 }

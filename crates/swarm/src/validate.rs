@@ -387,6 +387,7 @@ pub(crate) fn validate(
             commit: *id,
             rule,
             text,
+            author: new.get(id).map(|facts| facts.device),
         };
         let data = expect(objects, &object_id(id), Kind::Commit, &mut buffer)?.data;
         let checked = Parsed::new(data)
@@ -484,6 +485,7 @@ fn collect(
             commit: id,
             rule,
             text,
+            author: None,
         };
         if new.len() >= most {
             let text = format!("more than {most} commits at once");

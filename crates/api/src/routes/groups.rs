@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
-use baraza_core::{Command, ProfileChange, Reply};
+use baraza_core::command::GroupMode;
+use baraza_core::{Command, CommandError, ProfileChange, Reply};
 
 use super::{contact_id, conversation_id, message_id, unexpected};
 use crate::body::Input;
@@ -21,6 +22,8 @@ fn change(profile: GroupProfile) -> ProfileChange {
         title: profile.title,
         description: profile.description,
         avatar: profile.avatar,
+        host_account: profile.host_account,
+        host_device: profile.host_device,
     }
 }
 
@@ -36,7 +39,18 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<NewConversation>), ApiError> {
     let account = state.account(&account)?;
     let members: Result<Vec<_>, ApiError> = new.members.iter().map(|id| contact_id(id)).collect();
+    let mode = match new.mode {
+        1 => GroupMode::AdminInvitesOnly,
+        2 => GroupMode::InvitesOnly,
+        3 => GroupMode::Public,
+        4 => return Err(CommandError::Document.into()),
+        _ => {
+            let message = "a group has mode 1, 2 or 3";
+            return Err(ApiError::unprocessable("invalid", message));
+        }
+    };
     let command = Command::CreateGroup {
+        mode,
         profile: change(new.profile),
         members: members?,
     };
@@ -90,6 +104,8 @@ pub(crate) async fn profile(
                 title: info.remove("title"),
                 description: info.remove("description"),
                 avatar: info.remove("avatar"),
+                host_account: info.remove("rdvAccount"),
+                host_device: info.remove("rdvDevice"),
             }))
         }
         other => Err(unexpected(other)),

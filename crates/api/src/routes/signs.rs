@@ -7,11 +7,11 @@ use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use baraza_core::{Command, Reply};
 
-use super::{conversation_id, unexpected};
+use super::{contact_id, conversation_id, unexpected};
 use crate::body::Input;
 use crate::error::ApiError;
 use crate::server::State;
-use crate::types::{ChangeSettings, Settings, Typing};
+use crate::types::{ChangeSettings, Rejoin, Settings, Typing};
 
 /// Tells the others that one types, or stopped. It ends by itself after 12 seconds.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/conversations/{conversation}/typing",
@@ -28,6 +28,31 @@ pub(crate) async fn typing(
     let command = Command::SetComposing {
         conversation: conversation_id(&conversation)?,
         active: typing.active,
+    };
+    match state.ask(account, command).await? {
+        Reply::Done => Ok(StatusCode::NO_CONTENT),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Sets the own copy of a conversation aside and clones it anew from a member, whose history
+/// is checked as ever; own texts that are not in it are written again. For conversations with
+/// `diverged` commits, when the others have repaired theirs.
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/conversations/{conversation}/rejoin",
+    tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
+        ("conversation" = String, Path, description = "Its id")),
+    request_body = Rejoin,
+    responses((status = 204), (status = 403, body = crate::error::ErrorBody),
+        (status = 404, body = crate::error::ErrorBody)))]
+pub(crate) async fn rejoin(
+    Shared(state): Shared<Arc<State>>,
+    Path((account, conversation)): Path<(String, String)>,
+    Input(rejoin): Input<Rejoin>,
+) -> Result<StatusCode, ApiError> {
+    let account = state.account(&account)?;
+    let command = Command::Rejoin {
+        conversation: conversation_id(&conversation)?,
+        from: rejoin.from.as_deref().map(contact_id).transpose()?,
     };
     match state.ask(account, command).await? {
         Reply::Done => Ok(StatusCode::NO_CONTENT),

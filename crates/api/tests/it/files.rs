@@ -6,6 +6,7 @@ async fn group(server: &Server) -> String {
     let made = server.node.create_account("Alice".into(), None, |_| {});
     let account = made.await.unwrap();
     let command = Command::CreateGroup {
+        mode: baraza_core::command::GroupMode::default(),
         profile: ProfileChange::default(),
         members: Vec::new(),
     };

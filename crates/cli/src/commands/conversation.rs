@@ -1,4 +1,6 @@
-use baraza_api::types::{Conversation, GroupProfile, Member, NewConversation, NewGroup, NewMember};
+use baraza_api::types::{
+    Conversation, GroupProfile, Member, NewConversation, NewGroup, NewMember, Rejoin,
+};
 use baraza_wire::id::parse_account_uri;
 use hyper::Method;
 
@@ -33,7 +35,19 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
                     let title = output::printable(&profile.title.unwrap_or_default());
                     format!("group of {} \"{title}\"", one.members.len())
                 };
-                output::line(&format!("{id}  {length:>6}  {what}"))?;
+                let unread = match one.unread {
+                    0 => String::new(),
+                    count => format!("  ({count} unread)"),
+                };
+                output::line(&format!("{id}  {length:>6}  {what}{unread}"))?;
+                for refusal in &one.diverged {
+                    let (rule, commit) = (output::printable(&refusal.rule), refusal.message);
+                    let who = refusal.author.or(refusal.source_account);
+                    let who = who.map_or_else(|| "somebody".to_owned(), |id| id.to_string());
+                    output::line(&format!(
+                        "    diverged: commit {commit} of {who} breaks the rule {rule}"
+                    ))?;
+                }
             }
             Ok(())
         }
@@ -54,8 +68,13 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             }
             Ok(())
         }
-        ConversationAction::Create { title, members } => {
+        ConversationAction::Create {
+            title,
+            mode,
+            members,
+        } => {
             let new = NewGroup {
+                mode,
                 profile: GroupProfile {
                     title: Some(title).filter(|title| !title.is_empty()),
                     ..GroupProfile::default()
@@ -84,13 +103,17 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             who,
             title,
             description,
+            host,
+            host_device,
         } => {
             let conversation = find::conversation(client, &account, &who).await?;
             let path = format!("{base}/{}/profile", conversation.id);
-            if title.is_some() || description.is_some() {
+            if title.is_some() || description.is_some() || host.is_some() {
                 let change = GroupProfile {
                     title,
                     description,
+                    host_account: host,
+                    host_device,
                     avatar: None,
                 };
                 return client.call(Method::PATCH, &path, Some(&change)).await;
@@ -102,8 +125,17 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             let text = |text: Option<String>| output::printable(&text.unwrap_or_default());
             output::line(&format!("title        {}", text(profile.title)))?;
             output::line(&format!("description  {}", text(profile.description)))?;
+            if let (Some(host), Some(device)) = (profile.host_account, profile.host_device) {
+                let (host, device) = (output::printable(&host), output::printable(&device));
+                output::line(&format!("host         {host}, device {device}"))?;
+            }
             let picture = profile.avatar.map_or("none", |_| "yes");
             output::line(&format!("picture      {picture}"))
+        }
+        ConversationAction::Rejoin { who, from } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let path = format!("{base}/{}/rejoin", conversation.id);
+            client.post(&path, &Rejoin { from }).await
         }
         ConversationAction::Leave { who } => {
             let conversation = find::conversation(client, &account, &who).await?;

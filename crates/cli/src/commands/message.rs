@@ -5,6 +5,7 @@ use baraza_api::types::{
     Account, Conversation, DeliveryReport, EditText, MessagePage, MessageView, NewMessage,
     NewReaction, Written,
 };
+use baraza_core::view::Status;
 use baraza_wire::{CommitId, UnixTime};
 use hyper::Method;
 use serde_json::json;
@@ -321,23 +322,71 @@ pub(crate) async fn why(
         };
         let conversation = conversation.id.to_hex();
         output::line(&format!("{id} in {}: {arrived}", short(&conversation)))?;
-        for device in &report.devices {
-            let whose = device.account.to_hex();
-            let which = device.device.map_or_else(
-                || "no device known yet".to_owned(),
-                |device| format!("device {}", short(&device.to_hex())),
-            );
-            let state = if device.delivered {
-                "has it".to_owned()
-            } else {
-                let next = device.next_try.map_or_else(String::new, |at| {
-                    format!("; tried again at {}", output::clock(at))
-                });
-                let tries = device.tries;
-                format!("{} (tried {tries} times{next})", printable(&device.reason))
-            };
-            output::line(&format!("  {}, {which}: {state}", short(&whose)))?;
-        }
+        devices(report)?;
+    }
+    Ok(())
+}
+
+/// Shows how far a message has got, for each member and each of its devices.
+pub(crate) async fn status(
+    context: &Context<'_>,
+    who: &str,
+    wanted: Option<String>,
+) -> Result<(), CliError> {
+    let account = find::account(context.client, context.global).await?;
+    let conversation = find::conversation(context.client, &account, who).await?;
+    let id = match &wanted {
+        Some(wanted) => find_message(context, &account, &conversation, wanted).await?,
+        None => conversation.last,
+    };
+    let id = id.ok_or_else(|| CliError::NotFound("there is no such message".into()))?;
+    let path = messages(&account, &conversation);
+    let report = delivery(context, &path, &id).await?;
+    if context.json() {
+        return output::json(&json!({
+            "conversation": conversation.id,
+            "message": id,
+            "arrived": report.arrived,
+            "counts": report.counts,
+            "members": report.members,
+            "devices": report.devices,
+        }));
+    }
+    let counts = report.counts;
+    output::line(&format!(
+        "{id}: read by {}, sent to {}, on its way to {}",
+        counts.displayed, counts.sent, counts.sending
+    ))?;
+    for member in &report.members {
+        let state = match (member.status, member.pending) {
+            (Status::Displayed, _) => "has read it".to_owned(),
+            (Status::Sent, _) => "has it".to_owned(),
+            (Status::Sending, Some(pending)) => pending.to_string(),
+            (Status::Sending, None) => "on its way".to_owned(),
+        };
+        output::line(&format!("  {}  {state}", member.id))?;
+    }
+    devices(&report)
+}
+
+/// Shows what is known of each device.
+fn devices(report: &DeliveryReport) -> Result<(), CliError> {
+    for device in &report.devices {
+        let whose = device.account.to_hex();
+        let which = device.device.map_or_else(
+            || "no device known yet".to_owned(),
+            |device| format!("device {}", short(&device.to_hex())),
+        );
+        let state = if device.delivered {
+            "has it".to_owned()
+        } else {
+            let next = device.next_try.map_or_else(String::new, |at| {
+                format!("; tried again at {}", output::clock(at))
+            });
+            let tries = device.tries;
+            format!("{} (tried {tries} times{next})", printable(&device.reason))
+        };
+        output::line(&format!("  {}, {which}: {state}", short(&whose)))?;
     }
     Ok(())
 }

@@ -87,6 +87,17 @@ fn describe(event: &Value) -> String {
             };
             format!("[{}] {}: {text}", hex(conversation), hex(&message.author))
         }
+        EventBody::ConversationDiverged {
+            conversation,
+            refusal,
+        } => format!(
+            "{} has diverged: commit {} breaks the rule {} ({}); who built on it cannot be \
+             followed any more",
+            hex(conversation),
+            refusal.message,
+            refusal.rule,
+            refusal.detail
+        ),
         EventBody::MessageRead {
             message, account, ..
         } => format!("{} has read up to {}", hex(account), hex(message)),

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use baraza_core::command::{Contact, Identity};
+use baraza_core::command::{Contact, GroupMode, Identity};
 use baraza_core::event::{EventBody, LocalId, RegistrationState};
+use baraza_core::view::{Entry, PageAt};
 use baraza_core::{Command, Node, NodeError, ProfileChange, Reply};
 use baraza_identity::Password;
 use baraza_wire::{AccountId, ConversationId};
@@ -65,6 +66,7 @@ impl Peer {
             "create_group" => {
                 let account = self.account(&mut with)?;
                 let command = Command::CreateGroup {
+                    mode: GroupMode::default(),
                     profile: ProfileChange {
                         title: Some(with.text("title")?).filter(|title| !title.is_empty()),
                         ..ProfileChange::default()
@@ -129,6 +131,8 @@ impl Peer {
                         title: infos.remove("title"),
                         description: infos.remove("description"),
                         avatar: infos.remove("avatar"),
+                        host_account: infos.remove("rdvAccount"),
+                        host_device: infos.remove("rdvDevice"),
                     },
                 };
                 if let Some(other) = infos.keys().next() {
@@ -152,6 +156,16 @@ impl Peer {
                 let contact = with.id("jami_id")?;
                 with.end()?;
                 self.ask(account, Command::AddContact { contact }).await
+            }
+            "view" => {
+                let account = self.account(&mut with)?;
+                let command = Command::View {
+                    conversation: conversation(&mut with)?,
+                    at: PageAt::Newest,
+                    count: with.count("count")?.max(1),
+                };
+                with.end()?;
+                self.ask(account, command).await
             }
             "composing" => {
                 let account = self.account(&mut with)?;
@@ -548,6 +562,7 @@ fn result(reply: Reply) -> anyhow::Result<Value> {
             .collect(),
         Reply::Contacts(contacts) => contacts.iter().map(contact).collect(),
         Reply::Conversations(list) => list.iter().map(|one| json!(one.id)).collect(),
+        Reply::View(page) => page.entries.iter().map(entry).collect(),
         Reply::Info(info) => json!(info),
         Reply::Settings(settings) => json!({
             SEND_COMPOSING: settings.typing.to_string(),
@@ -568,6 +583,25 @@ fn result(reply: Reply) -> anyhow::Result<Value> {
         Reply::Count(count) => json!(count.saturating_sub(1)),
         Reply::Path(path) => json!(path),
         other => bail!("not a reply the harness knows: {other:?}"),
+    })
+}
+
+/// An entry of the history as the harness folds it for a daemon.
+fn entry(entry: &Entry) -> Value {
+    let reactions: Map<String, Value> = entry
+        .reaction_counts
+        .iter()
+        .map(|(emoji, count)| (emoji.clone(), json!(count)))
+        .collect();
+    json!({
+        "id": entry.id,
+        "author": entry.author,
+        "type": entry.commit_type,
+        "body": entry.body,
+        "edited": entry.edited,
+        "deleted": entry.deleted,
+        "reply_to": entry.reply_to.map(|id| id.to_hex()).unwrap_or_default(),
+        "reactions": reactions,
     })
 }
 

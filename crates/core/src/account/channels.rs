@@ -87,6 +87,16 @@ impl Channel {
         }
     }
 
+    /// Whether it is to a conversation's repository.
+    pub(super) fn concerns(&self, id: &ConversationId) -> bool {
+        match &self.kind {
+            ChannelKind::Fetch { conversation, .. } | ChannelKind::Serve { conversation, .. } => {
+                conversation == id
+            }
+            _ => false,
+        }
+    }
+
     /// Room for a write of the largest size.
     pub(super) fn has_room(&self) -> bool {
         self.waiting.is_empty() && self.unsent.saturating_add(0xffff) <= WRITE_WINDOW

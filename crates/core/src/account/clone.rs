@@ -6,7 +6,7 @@ use baraza_link::ChannelId;
 use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
-use baraza_swarm::{Cloned, Cloning, Repository, RepositoryError, Role, Stop};
+use baraza_swarm::{Cloned, Cloning, Mode, Repository, RepositoryError, Role, Stop};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
 use crate::account::Account;
@@ -21,6 +21,9 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 
 /// Why a clone was thrown away.
 const NOT_INVITED: &str = "the device's copy does not have us as a member yet";
+
+/// Why another is not tried again.
+const DOCUMENT: &str = "it is a collaborative document, not supported yet";
 
 impl Account {
     /// Asks the devices of whoever invited us, or is in it, for the conversation, and those of
@@ -124,6 +127,11 @@ impl Account {
             std::fs::remove_dir_all(&directory)?;
         }
         let (repository, commits) = cloned.place()?;
+        if repository.mode() == Mode::Document {
+            drop(repository);
+            std::fs::remove_dir_all(&directory)?;
+            return Err(RepositoryError::NotAllowed(DOCUMENT));
+        }
         if !self.admits_us(&repository)? {
             drop(repository);
             std::fs::remove_dir_all(&directory)?;
@@ -155,6 +163,10 @@ impl Account {
         };
         conversation.source = None;
         conversation.forget_sources(&mut self.core)?;
+        if conversation.row.mode != 0 {
+            // What was said in a group before one came is not new.
+            conversation.read_all(&mut self.core)?;
+        }
         conversation.row.state = ConversationState::Ready;
         conversation.touch();
         self.core.timers.clear(Timer::Clone(id));
@@ -181,6 +193,10 @@ impl Account {
             }
             Some(Ok(None)) | None => {}
         }
+        self.write_unsent(&id)?;
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
         // Clones under way from other devices are not needed any more.
         let others: Vec<ChannelId> = conversation
             .peers
@@ -210,6 +226,9 @@ impl Account {
         let peer = conversation.and_then(|conversation| conversation.peers.get(&device));
         if let Some(git) = peer.and_then(|peer| peer.git.as_ref()) {
             self.close_channel(git.channel)?;
+        }
+        if matches!(error, RepositoryError::NotAllowed(DOCUMENT)) {
+            return self.remove_conversation(&id);
         }
         self.clone_later(id);
         Ok(())

@@ -8,11 +8,10 @@ use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
 use crate::account::channels::ChannelKind;
 use crate::account::conversation::Conversation;
-use crate::account::timers::Timer;
 use crate::account::{Account, CommandFailure, RequestId};
 use crate::command::{
-    self, Command, CommandError, Contact, Delivery, Diagnostics, Identity, MAX_NAME, MAX_PAGE,
-    Member, Reply, Request, Role,
+    self, Command, CommandError, Contact, Diagnostics, Identity, MAX_NAME, MAX_PAGE, Member, Reply,
+    Request, Role,
 };
 use crate::event::{EventBody, Message};
 
@@ -102,9 +101,11 @@ impl Account {
                 self.remove_contact(contact, ban)?;
                 Reply::Done
             }
-            Command::CreateGroup { profile, members } => {
-                Reply::Conversation(self.create_group(profile, &members)?)
-            }
+            Command::CreateGroup {
+                mode,
+                profile,
+                members,
+            } => Reply::Conversation(self.create_group(mode, profile, &members)?),
             Command::AddMember {
                 conversation,
                 member,
@@ -132,6 +133,16 @@ impl Account {
             }
             Command::Conversations => Reply::Conversations(self.conversation_list()?),
             Command::ConversationInfo { conversation } => self.info(&conversation)?,
+            Command::Rejoin { conversation, from } => {
+                self.rejoin(conversation, from)?;
+                Reply::Done
+            }
+            Command::View {
+                conversation,
+                at,
+                count,
+            } => Reply::View(self.view_page(&conversation, &at, count)?),
+            Command::Search(search) => Reply::Found(self.search(&search)?),
             Command::Settings => Reply::Settings(self.core.settings),
             Command::ChangeSettings { typing, receipts } => {
                 Reply::Settings(self.change_settings(typing, receipts)?)
@@ -288,6 +299,7 @@ impl Account {
                 continue;
             };
             let members = repository.members().map_err(self::repository)?;
+            let id = conversation.row.id;
             list.push(command::Conversation {
                 id: conversation.row.id,
                 mode: conversation.row.mode,
@@ -295,6 +307,14 @@ impl Account {
                 length: conversation.index.length(),
                 last: conversation.index.newest(&self.core.store)?,
                 read: conversation.row.read,
+                refusals: conversation
+                    .refusals
+                    .iter()
+                    .map(|row| self.refusal(row))
+                    .collect(),
+                unread: conversation.view.unread,
+                first_unread: self.first_unread(conversation)?,
+                newest: self.newest_entry(&id)?.map(Box::new),
             });
         }
         Ok(list)
@@ -311,6 +331,8 @@ impl Account {
             let key = match key {
                 "FN" => "title",
                 "DESCRIPTION" => "description",
+                "RDV_ACCOUNT" => "rdvAccount",
+                "RDV_DEVICE" => "rdvDevice",
                 key if key.starts_with("PHOTO") => "avatar",
                 _ => continue,
             };
@@ -319,7 +341,7 @@ impl Account {
         Ok(Reply::Info(info))
     }
 
-    fn members(&self, id: &ConversationId) -> Result<Vec<Member>> {
+    pub(super) fn members(&self, id: &ConversationId) -> Result<Vec<Member>> {
         let conversation = self.conversation(id)?;
         let own = self.core.account;
         let members = self.repository(id)?.members().map_err(repository)?;
@@ -427,10 +449,19 @@ impl Account {
     }
 
     /// Notes up to where was read, here or on another device of the account.
-    pub(super) fn show_read(&mut self, id: ConversationId, commit: CommitId) {
+    pub(super) fn show_read(
+        &mut self,
+        id: ConversationId,
+        commit: CommitId,
+    ) -> std::result::Result<(), StoreError> {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.row.read = Some(commit);
             conversation.touch();
+            // If it is not here yet, when it comes.
+            let position = conversation.index.position(&self.core.store, &commit)?;
+            if let Some(position) = position {
+                conversation.read_below(&mut self.core, position.saturating_add(1))?;
+            }
         }
         let account = self.core.account;
         self.core.emit(EventBody::MessageRead {
@@ -438,88 +469,7 @@ impl Account {
             message: commit,
             account,
         });
-    }
-
-    fn delivery(&self, id: &ConversationId, commit: Option<CommitId>) -> Result<Vec<Delivery>> {
-        let conversation = self.conversation(id)?;
-        let store = &self.core.store;
-        let position = match commit {
-            Some(commit) => conversation.index.position(store, &commit)?,
-            None => conversation.index.length().checked_sub(1),
-        };
-        let position = position.ok_or(CommandError::NoSuchMessage)?;
-        let mut list = Vec::new();
-        for member in self.members(id)? {
-            if member.uri == self.core.account || matches!(member.role, Role::Banned | Role::Left) {
-                continue;
-            }
-            let devices: Vec<_> = conversation
-                .peers
-                .iter()
-                .filter(|(_, peer)| peer.known.owner == member.uri)
-                .collect();
-            if devices.is_empty() {
-                list.push(Delivery {
-                    account: member.uri,
-                    device: None,
-                    delivered: false,
-                    reason: "no device of this account was found on the network yet".into(),
-                    next_try: None,
-                    tries: 0,
-                });
-            }
-            for (device, peer) in devices {
-                let delivered = peer.known.has(position);
-                let timers = [Timer::Notice(*id, *device), Timer::Dial(*device)];
-                let next = timers
-                    .into_iter()
-                    .filter_map(|timer| self.core.timers.get(timer))
-                    .min();
-                let now = self.core.now;
-                let next = next.map(|at| {
-                    let pause = at.saturating_duration_since(now.instant);
-                    now.unix.saturating_add(pause)
-                });
-                list.push(Delivery {
-                    account: member.uri,
-                    device: Some(*device),
-                    delivered,
-                    reason: if delivered {
-                        String::new()
-                    } else {
-                        self.why_not(&member, device)
-                    },
-                    next_try: next.filter(|_| !delivered),
-                    tries: peer.notices,
-                });
-            }
-        }
-        Ok(list)
-    }
-
-    /// Why a device does not have our messages yet, for people.
-    fn why_not(&self, member: &Member, device: &DeviceId) -> String {
-        let Some(device) = self.devices.get(device) else {
-            return "not seen yet".into();
-        };
-        if member.role == Role::Invited {
-            return "the request was not accepted yet".into();
-        }
-        if device.carrier().is_some() {
-            return "told of it; has not fetched it yet".into();
-        }
-        if device.link {
-            return "connected; opening a channel".into();
-        }
-        let where_is = if device.present.is_empty() {
-            "not found on the network"
-        } else {
-            "on the network, but not connected"
-        };
-        match &device.failed {
-            Some(reason) => format!("{where_is}; last attempt: {reason}"),
-            None => where_is.into(),
-        }
+        Ok(())
     }
 
     fn diagnostics(&self) -> Diagnostics {

@@ -3,7 +3,7 @@
 use baraza_store::{
     ContactRow, ConversationRow, ConversationState, OutboxKind, OutboxRow, StoreError,
 };
-use baraza_swarm::{Repository, RepositoryError, Role};
+use baraza_swarm::{Mode, Repository, RepositoryError, Role};
 use baraza_wire::{AccountId, ConversationId, UnixTime};
 
 use crate::account::conversation::Conversation;
@@ -294,6 +294,9 @@ impl Account {
         let request = self.requests.get(&id).filter(|row| row.is_pending());
         let request = request.ok_or(CommandError::NoSuchRequest)?;
         let (sender, mode) = (request.sender, request.mode);
+        if mode == Mode::Document.number() {
+            return Err(CommandError::Document.into());
+        }
         self.forget_request(&id)?;
         if mode == 0 {
             self.add_contact(sender, true, Some(id))?;

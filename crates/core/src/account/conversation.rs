@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use baraza_link::ChannelId;
-use baraza_store::{ConversationRow, ConversationState, MessageRow, StoreError};
+use baraza_store::{
+    ConversationRow, ConversationState, MessageRow, RefusalRow, StoreError, ViewRow,
+};
 use baraza_swarm::{Author, CommitInfo, MergeOutcome, Repository, RepositoryError, Role};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
@@ -24,6 +26,8 @@ pub(super) struct Conversation {
     /// Its repository; `None` while it is being cloned, or if it cannot be opened.
     pub(super) repository: Option<Repository>,
     pub(super) index: Index,
+    /// How far its view goes, and what of it was read.
+    pub(super) view: ViewRow,
     /// Whether there are heads beside the own branch, which could not be merged.
     pub(super) diverged: bool,
     /// Whether a part of a pack is in the index, which is merged when all of it is.
@@ -32,6 +36,8 @@ pub(super) struct Conversation {
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
     /// Whom we invited, and when, as long as they have not joined.
     pub(super) invitations: BTreeMap<AccountId, UnixTime>,
+    /// Commits that were refused.
+    pub(super) refusals: Vec<RefusalRow>,
     /// Who types and who has read what.
     pub(super) signs: Signs,
     /// Texts to be committed.
@@ -116,12 +122,17 @@ impl Conversation {
     pub(super) fn new(row: ConversationRow, repository: Option<Repository>) -> Self {
         Self {
             index: Index::new(row.number, row.length),
+            view: ViewRow {
+                conversation: row.number,
+                ..ViewRow::default()
+            },
             row,
             repository,
             diverged: false,
             partial: false,
             peers: BTreeMap::new(),
             invitations: BTreeMap::new(),
+            refusals: Vec::new(),
             signs: Signs::default(),
             queue: VecDeque::new(),
             fresh: Vec::new(),
@@ -459,6 +470,10 @@ impl Conversation {
         self.fresh.clear();
         self.row.length = 0;
         self.index = Index::new(self.row.number, 0);
+        self.view = ViewRow {
+            conversation: self.row.number,
+            ..ViewRow::default()
+        };
         self.touch();
         Ok(())
     }
@@ -488,6 +503,9 @@ impl Conversation {
             };
             core.store.add_message(number, &row)?;
             core.index_file((self.row.id, number), &fresh.info, fresh.tell)?;
+            if self.view.length == position {
+                self.add_to_view(core, &row)?;
+            }
             if fresh.tell {
                 let conversation = self.row.id;
                 self.signs.ended(core, conversation, &message.author);
@@ -505,6 +523,7 @@ impl Conversation {
             }
         }
         self.index.set_written();
+        core.store.put_view(&self.view)?;
         self.signs
             .settle(core, (self.row.id, number), &self.index)?;
         self.row.length = self.index.length();
@@ -615,6 +634,7 @@ impl Account {
             let directory = self.core.conversation_directory(&row.id);
             let id = row.id;
             let mut conversation = Conversation::new(row, None);
+            conversation.load_view(&self.core)?;
             if conversation.row.state == ConversationState::Cloning {
                 conversation.sources = self.core.store.clone_sources(conversation.row.number)?;
             } else {
@@ -639,6 +659,7 @@ impl Account {
                     conversation.peers.insert(row.device, PeerState::new(known));
                 }
                 let number = conversation.row.number;
+                conversation.refusals = self.core.store.refusals(number)?;
                 conversation.signs = Signs::load(number, &conversation.index, &self.core.store)?;
                 let invitations = self.core.store.invitations(conversation.row.number)?;
                 conversation.invitations = invitations.into_iter().collect();

@@ -42,11 +42,13 @@ struct Here<'a> {
     index: &'a Index,
     store: &'a Store,
     repository: Option<&'a Repository>,
+    /// The head of the device that was refused: all of it was here once.
+    refused: Option<CommitId>,
 }
 
 impl Local for Here<'_> {
     fn contains(&self, id: &CommitId) -> bool {
-        matches!(self.index.position(self.store, id), Ok(Some(_)))
+        self.refused == Some(*id) || matches!(self.index.position(self.store, id), Ok(Some(_)))
     }
 
     fn haves(&self, peer: &DeviceId, max: usize) -> Vec<CommitId> {
@@ -230,6 +232,7 @@ impl Account {
         let Some(state) = self.channels.get_mut(&channel) else {
             return Ok(());
         };
+        let device = state.device;
         let ChannelKind::Fetch {
             conversation,
             fetch,
@@ -244,6 +247,11 @@ impl Account {
             index: &conversation.index,
             store: &self.core.store,
             repository: conversation.repository.as_ref(),
+            refused: conversation
+                .peers
+                .get(&device)
+                .filter(|_| conversation.repository.is_some())
+                .and_then(|peer| peer.refused),
         };
         fetch.receive(now, bytes, &here);
         self.pump_fetch(channel)
@@ -372,6 +380,9 @@ impl Account {
         let Some(conversation) = self.conversations.get_mut(&id) else {
             return Ok(());
         };
+        if let Some(peer) = conversation.peers.get_mut(&device) {
+            peer.refused = None;
+        }
         conversation.merge(&mut self.core, head)?;
         self.members_changed(id)?;
         self.joined(&id)?;
@@ -399,6 +410,7 @@ impl Account {
             RepositoryError::Refused(refused) => (refused.rule.name(), REFUSAL),
             RepositoryError::Pack(_) => ("pack", REFUSAL),
             RepositoryError::Io(_) => ("disk", 1),
+            RepositoryError::NotAllowed(_) => ("not allowed", 1),
             _ => ("repository", 1),
         };
         let Some(peer) = self.peer(id, device) else {
@@ -412,6 +424,10 @@ impl Account {
                 rule: rule.to_owned(),
                 detail: error.to_string(),
             });
+        }
+        if let RepositoryError::Refused(refused) = error {
+            // The same would be refused again: not fetched before there is something else.
+            return self.diverged(id, device, refused);
         }
         self.fetch_later(id, device);
         Ok(())

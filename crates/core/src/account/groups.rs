@@ -16,7 +16,9 @@ use crate::account::channels::ChannelKind;
 use crate::account::conversation::Conversation;
 use crate::account::timers::Timer;
 use crate::account::{Account, CommandFailure};
-use crate::command::{CommandError, MAX_DESCRIPTION, MAX_NAME, MAX_PICTURE, ProfileChange};
+use crate::command::{
+    CommandError, GroupMode, MAX_DESCRIPTION, MAX_NAME, MAX_PICTURE, ProfileChange,
+};
 use crate::event::EventBody;
 use crate::protocol::message::{Invite, Message};
 
@@ -32,9 +34,15 @@ impl Account {
     /// The command to make a group.
     pub(super) fn create_group(
         &mut self,
+        mode: GroupMode,
         profile: ProfileChange,
         members: &[AccountId],
     ) -> Result<ConversationId, CommandFailure> {
+        let mode = match mode {
+            GroupMode::AdminInvitesOnly => Mode::AdminInvitesOnly,
+            GroupMode::InvitesOnly => Mode::InvitesOnly,
+            GroupMode::Public => Mode::Public,
+        };
         check_profile(&profile)?;
         if members.len() >= MAX_MEMBERS {
             return Err(too_many_members().into());
@@ -46,8 +54,7 @@ impl Account {
         std::fs::create_dir_all(&parent)
             .map_err(|error| CommandError::Repository(error.to_string()))?;
         let (author, now) = (self.core.author(), self.core.now.unix);
-        let repository =
-            Repository::create_group(&parent, author, Mode::InvitesOnly, now).map_err(failed)?;
+        let repository = Repository::create_group(&parent, author, mode, now).map_err(failed)?;
         let first: ConversationId = repository.id();
         let id = self.add_conversation(repository, None, &[first.into()])?;
         self.core
@@ -144,6 +151,8 @@ impl Account {
         set(&mut profile.title, change.title);
         set(&mut profile.description, change.description);
         set(&mut profile.avatar, change.avatar);
+        set(&mut profile.host_account, change.host_account);
+        set(&mut profile.host_device, change.host_device);
         let card = profile
             .to_vcard()
             .map_err(|error| CommandError::Invalid(error.to_string()))?;
@@ -467,6 +476,21 @@ fn check_profile(change: &ProfileChange) -> Result<(), CommandError> {
     if !fits(&change.description, MAX_DESCRIPTION) {
         let text = format!("a description is one line of at most {MAX_DESCRIPTION} bytes");
         return Err(CommandError::Invalid(text));
+    }
+    let id = |value: &Option<String>, good: fn(&str) -> bool| {
+        value
+            .as_deref()
+            .is_none_or(|value| value.is_empty() || good(value))
+    };
+    let account = id(&change.host_account, |value| {
+        value.parse::<AccountId>().is_ok()
+    });
+    let device = id(&change.host_device, |value| {
+        value.parse::<DeviceId>().is_ok()
+    });
+    if !account || !device {
+        let text = "a host is the Jami ID of an account and the ID of a device";
+        return Err(CommandError::Invalid(text.into()));
     }
     if !fits(&change.avatar, MAX_PICTURE) {
         let text = format!("a picture is base64 of at most {MAX_PICTURE} bytes");

@@ -39,6 +39,8 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(300);
 const DOUBT: u32 = 2;
 /// How long a peer may take to answer a message on a `sip` channel.
 const SIP_ANSWER: Duration = Duration::from_secs(30);
+/// So long a notice stays on the DHT.
+pub(super) const POSTED: Duration = Duration::from_secs(300);
 /// Pause between notices to one device over the DHT, where they stay for five minutes.
 const POST_PAUSE: Duration = Duration::from_secs(60);
 /// Conversations of which a device is told over the DHT at a time.

@@ -224,6 +224,11 @@ impl Account {
         key.is_some_and(|key| self.look_up(key, Vec::new()))
     }
 
+    /// Whether the certificate of a device is being looked for.
+    pub(super) fn is_looked_up(&self, id: &DeviceId) -> bool {
+        self.lookups.contains_key(id)
+    }
+
     /// Remembers something as handled, over restarts.
     fn treat(&mut self, id: u64) {
         if self.treated.len() >= MAX_TREATED {

@@ -393,7 +393,7 @@ impl Account {
         self.mark_changed(id);
         let read = self.conversations.get(&id);
         if read.is_some_and(|conversation| conversation.row.read != Some(message)) {
-            self.show_read(id, message);
+            self.show_read(id, message)?;
         }
         Ok(())
     }

@@ -155,6 +155,7 @@ fn a_device_that_comes_later_gets_everything() {
 
 fn group(world: &mut World, host: usize, members: &[usize]) -> ConversationId {
     let command = Command::CreateGroup {
+        mode: baraza_core::command::GroupMode::default(),
         profile: ProfileChange {
             title: Some("the group".into()),
             ..ProfileChange::default()

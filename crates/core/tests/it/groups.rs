@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baraza_core::command::Role;
+use baraza_core::command::{GroupMode, Role};
 use baraza_core::{Command, CommandError, EventBody, ProfileChange, Reply};
 use baraza_wire::{AccountId, CommitId, ConversationId};
 
@@ -27,6 +27,7 @@ fn titled(title: &str) -> ProfileChange {
 
 fn create(world: &mut World, members: &[usize]) -> ConversationId {
     let command = Command::CreateGroup {
+        mode: GroupMode::default(),
         profile: titled("The bench"),
         members: members.iter().map(|host| world.id(*host)).collect(),
     };

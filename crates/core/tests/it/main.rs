@@ -10,12 +10,16 @@
 
 mod chat;
 mod devices;
+mod divergence;
 mod faults;
 mod files;
 mod groups;
 mod intake;
 mod linking;
 mod node;
+mod odd;
 mod requests;
 mod signs;
+mod views;
+mod votes;
 mod world;

@@ -13,7 +13,7 @@ use baraza_dht::{Event as DhtEvent, OpId, Status, Value};
 use baraza_identity::testing;
 use baraza_link::{ChannelId, DownReason, Event as LinkEvent, FailReason, Peer};
 use baraza_store::{AccountRow, Durability, Store};
-use baraza_wire::{AccountId, CommitId, ConversationId, InfoHash, Now, Rng};
+use baraza_wire::{AccountId, CommitId, ConversationId, InfoHash, Now, Rng, UnixTime};
 
 /// One way through the network.
 pub(crate) const LATENCY: Duration = Duration::from_millis(5);
@@ -33,12 +33,14 @@ pub(crate) struct World {
     channels: BTreeMap<(usize, ChannelId), End>,
     /// Of so many instant messages one is swallowed, as daemons of 2023 do; 0 for none.
     pub(crate) swallow: u64,
-    /// Bytes written on channels in all, and writes.
+    /// Writes on channels in all.
     pub(crate) writes: u64,
-    /// Bytes of files and profiles among them.
+    /// Bytes of files and profiles among what was written.
     pub(crate) file_bytes: u64,
     /// Names of channels that were accepted, and by whom.
     pub(crate) accepted: Vec<(usize, String)>,
+    /// Bytes written on channels in all.
+    pub(crate) bytes: usize,
 }
 
 pub(crate) struct Host {
@@ -54,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) old: bool,
     /// Cut off from all others.
     pub(crate) cut: bool,
+    /// By how many seconds its clock is wrong.
+    pub(crate) clock: i64,
     /// What it takes in at once.
     pub(crate) intake: IntakeLimits,
     /// Whether it keeps what it is to run aside.
@@ -123,6 +127,7 @@ impl World {
             writes: 0,
             file_bytes: 0,
             accepted: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -170,6 +175,7 @@ impl World {
             life: 0,
             old: false,
             cut: false,
+            clock: 0,
             intake: IntakeLimits::default(),
             holds_work: false,
             work: VecDeque::new(),
@@ -188,8 +194,13 @@ impl World {
         self.hosts[host].keys.identity.account_id()
     }
 
+    pub(crate) fn identity(&self, host: usize) -> &baraza_identity::DeviceIdentity {
+        &self.hosts[host].keys.identity
+    }
+
     pub(crate) fn start(&mut self, host: usize) {
         let rng = self.rng.fork();
+        let now = self.now_of(host);
         let it = &mut self.hosts[host];
         assert!(it.account.is_none());
         it.life += 1;
@@ -203,7 +214,7 @@ impl World {
             intake: it.intake,
             enabled: true,
         };
-        let account = Account::open(config, &it.keys, store, self.now, rng).unwrap();
+        let account = Account::open(config, &it.keys, store, now, rng).unwrap();
         it.account = Some(account);
         self.drain(host);
         let connected = DhtEvent::Status {
@@ -332,11 +343,12 @@ impl World {
 
     /// Gives a command; its reply comes with [`Self::take_reply`].
     pub(crate) fn command(&mut self, host: usize, command: Command) -> RequestId {
+        let now = self.now_of(host);
         let it = &mut self.hosts[host];
         it.next_request += 1;
         let request = RequestId(it.next_request);
         let account = it.account.as_mut().expect("running");
-        account.handle_command(self.now, request, command);
+        account.handle_command(now, request, command);
         self.drain(host);
         request
     }
@@ -373,7 +385,7 @@ impl World {
         match (timeout, next) {
             (Some((at, host)), next) if next.is_none_or(|next| at < next) => {
                 self.advance(at);
-                let now = self.now;
+                let now = self.now_of(host);
                 if let Some(account) = &mut self.hosts[host].account {
                     account.handle_timeout(now);
                 }
@@ -390,6 +402,21 @@ impl World {
                 }
             }
             _ => panic!("nothing will ever happen"),
+        }
+    }
+
+    /// The time as a host sees it.
+    pub(crate) fn now_of(&self, host: usize) -> Now {
+        let clock = self.hosts[host].clock;
+        let span = Duration::from_secs(clock.unsigned_abs());
+        let unix = if clock < 0 {
+            UnixTime::from_millis(self.now.unix.millis() - u64::try_from(span.as_millis()).unwrap())
+        } else {
+            self.now.unix.saturating_add(span)
+        };
+        Now {
+            instant: self.now.instant,
+            unix,
         }
     }
 
@@ -433,7 +460,7 @@ impl World {
     }
 
     fn input(&mut self, host: usize, input: Input) {
-        let now = self.now;
+        let now = self.now_of(host);
         match input {
             Input::Link(event) | Input::Death { event, .. } => {
                 let account = self.hosts[host].account.as_mut().unwrap();
@@ -560,10 +587,11 @@ impl World {
 
     /// Does what a host is to run aside.
     pub(crate) fn work(&mut self, host: usize) {
+        let now = self.now_of(host);
         let it = &mut self.hosts[host];
         let done = it.work.pop_front().expect("a work").run();
         if let Some(account) = &mut it.account {
-            account.handle_work(self.now, done);
+            account.handle_work(now, done);
         }
     }
 
@@ -636,6 +664,7 @@ impl World {
             }
             Link::Write { channel, bytes } => {
                 self.writes += 1;
+                self.bytes += bytes.len();
                 let Some(end) = self.channels.get(&(host, channel)) else {
                     return;
                 };

@@ -421,6 +421,7 @@ impl Repository {
                     commit: remote,
                     rule: Rule::Limit,
                     text: error.to_string(),
+                    author: None,
                 }),
             })
     }
