@@ -11,6 +11,7 @@
 )]
 
 pub mod cluster;
+pub mod crowd;
 pub mod dht_host;
 pub mod net;
 pub mod node_host;
