@@ -15,6 +15,7 @@ mod commands;
 mod contacts;
 mod conversation;
 mod devices;
+mod drt;
 mod git;
 mod groups;
 mod index;
@@ -26,6 +27,7 @@ mod messages;
 mod preferences;
 mod registration;
 mod requests;
+mod routing;
 mod signs;
 mod sync;
 mod sync_take;
@@ -289,6 +291,7 @@ impl Account {
         account.load_devices()?;
         account.load_sync()?;
         account.load_conversations()?;
+        account.update_all_routing()?;
         account.start_registration();
         account.start_contacts();
         account.check_members()?;
@@ -523,9 +526,10 @@ impl Account {
                 return self.notice_again(conversation, device);
             }
             Timer::Fetch(conversation, device) => {
-                return self.request_fetch(conversation, device, None);
+                return self.fetch_again(conversation, device);
             }
             Timer::Channel(channel) => return self.channel_timeout(channel),
+            Timer::Route(conversation) => return self.route_again(conversation),
             Timer::Clone(conversation) => return self.try_clone(conversation),
             Timer::Erase(conversation) => return self.erase_conversation(&conversation),
             Timer::OwnTyping(conversation) => return self.stop_typing(&conversation),

@@ -48,9 +48,15 @@ pub const ALL: &[Scenario] = &[
         run: two_users::run,
     },
     Scenario {
+        name: "group-200",
+        about: "a group of 200 through random faults: all have the same in the end",
+        seeds: (1, 0),
+        run: groups::two_hundred,
+    },
+    Scenario {
         name: "group-50",
         about: "a group of 50 through random faults: all have the same in the end",
-        seeds: (2, 0),
+        seeds: (6, 0),
         run: groups::fifty,
     },
     Scenario {

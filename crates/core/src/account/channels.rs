@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::account::devices::Carrier;
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
+use crate::protocol::drt::DrtStream;
 use crate::protocol::msg_channel::MessageStream;
 use crate::protocol::msgpack_stream::MsgpackStream;
 use crate::protocol::sip::{self, Addresses, SipSession};
@@ -56,6 +57,13 @@ pub(super) enum ChannelKind {
     },
     /// What devices of the own account tell each other.
     Sync(MsgpackStream),
+    /// Devices tell each other of devices.
+    Swarm {
+        conversation: ConversationId,
+        stream: Box<DrtStream>,
+        /// Messages that came so far.
+        questions: u32,
+    },
     /// Nothing we need: read and forgotten.
     Discard,
 }
@@ -134,6 +142,7 @@ enum Wish {
     Git(ConversationId),
     /// Another device of the account wants to tell of changes.
     Sync,
+    Swarm(ConversationId),
     /// A profile is pushed, which is not kept yet.
     Profile,
     Other,
@@ -158,6 +167,9 @@ impl Wish {
                 }
                 _ => Self::Other,
             };
+        }
+        if let Some(rest) = name.strip_prefix("swarm://") {
+            return rest.parse().map_or(Self::Other, Self::Swarm);
         }
         if let Some(rest) = name.strip_prefix("data-transfer://") {
             // Pushed profiles end so; one that is pulled is `<conversation>/profile/<uri>.vcf`.
@@ -214,12 +226,16 @@ impl Account {
             ChannelKind::Sip(_) => Some(false),
             _ => None,
         };
+        let swarm = matches!(kind, ChannelKind::Swarm { .. });
         let mut state = Channel::new(peer.device, peer.account, kind);
         state.open = true;
         self.channels.insert(channel, state);
         self.core.link(baraza_link::Command::Accept { channel });
         if let Some(msg) = carrier {
             self.carrier_open(peer.device, channel, msg)?;
+        }
+        if swarm {
+            self.swarm_open(channel)?;
         }
         Ok(())
     }
@@ -245,6 +261,14 @@ impl Account {
             }
             Wish::Sync => (*account == self.core.account)
                 .then(|| ChannelKind::Sync(MsgpackStream::new(sync::MAX_MESSAGE))),
+            Wish::Swarm(conversation) => {
+                let allowed = self.may_route(&conversation, account, &peer.device);
+                allowed.then(|| ChannelKind::Swarm {
+                    conversation,
+                    stream: Box::new(DrtStream::new()),
+                    questions: 0,
+                })
+            }
             Wish::Profile => self.is_known(account).then_some(ChannelKind::Discard),
             Wish::Other => None,
         }
@@ -255,6 +279,11 @@ impl Account {
             self.core.link(baraza_link::Command::Close { channel });
             return Ok(());
         };
+        let hearsay = state.account.is_zero() && matches!(state.kind, ChannelKind::Swarm { .. });
+        if hearsay {
+            // Other members told of the device; whose it is turns out now.
+            state.account = peer.account;
+        }
         if state.device != peer.device || state.account != peer.account {
             // The device belongs to somebody else than we were told.
             tracing::warn!(device = %peer.device.short(), "a device of another account answers");
@@ -267,6 +296,7 @@ impl Account {
             ChannelKind::Sip(_) => self.carrier_open(peer.device, channel, false),
             ChannelKind::Fetch { .. } => self.git_open(channel),
             ChannelKind::Sync(_) => self.sync_open(peer.device, channel),
+            ChannelKind::Swarm { .. } => self.swarm_open(channel),
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -330,6 +360,10 @@ impl Account {
                 self.sync_closed(state.device, channel);
                 Ok(())
             }
+            ChannelKind::Swarm { conversation, .. } => {
+                self.swarm_failed(conversation, state.device);
+                Ok(())
+            }
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -345,6 +379,7 @@ impl Account {
             Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, bytes),
             Some(ChannelKind::Serve { .. }) => self.serve_data(channel, bytes),
             Some(ChannelKind::Sync(_)) => self.sync_data(channel, bytes),
+            Some(ChannelKind::Swarm { .. }) => self.swarm_data(channel, bytes),
             Some(ChannelKind::Discard) | None => Ok(()),
         }
     }
@@ -409,6 +444,10 @@ impl Account {
                 self.sync_closed(state.device, id);
                 Ok(())
             }
+            ChannelKind::Swarm { conversation, .. } => {
+                self.swarm_closed(conversation, state.device);
+                Ok(())
+            }
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -448,7 +487,8 @@ mod tests {
         assert_eq!(wish(pull), Wish::Other);
         assert_eq!(wish(format!("sync://{own}")), Wish::Sync);
         assert_eq!(wish(format!("sync://{other}")), Wish::Other);
-        assert_eq!(wish(format!("swarm://{chat}")), Wish::Other);
+        assert_eq!(wish(format!("swarm://{chat}")), Wish::Swarm(chat));
+        assert_eq!(wish("swarm://".into()), Wish::Other);
         assert_eq!(wish(String::new()), Wish::Other);
     }
 }

@@ -444,8 +444,10 @@ impl Account {
                     delivered,
                     reason: if delivered {
                         String::new()
-                    } else {
+                    } else if self.tells(conversation, device) {
                         self.why_not(&member, device)
+                    } else {
+                        "other members tell it; it has not been heard of since".into()
                     },
                     next_try: next.filter(|_| !delivered),
                     tries: peer.notices,
@@ -492,6 +494,7 @@ impl Account {
             ChannelKind::Fetch { conversation, .. } => format!("fetch {conversation}"),
             ChannelKind::Serve { conversation, .. } => format!("serve {conversation}"),
             ChannelKind::Sync(_) => "sync".to_owned(),
+            ChannelKind::Swarm { conversation, .. } => format!("swarm {conversation}"),
             ChannelKind::Discard => "profile".to_owned(),
         };
         let fetching = |kind: &ChannelKind| match kind {

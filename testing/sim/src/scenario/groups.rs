@@ -72,12 +72,26 @@ const FIFTY: Plan = Plan {
     links: 54.0,
 };
 
+const TWO_HUNDRED: Plan = Plan {
+    members: 200,
+    reserve: 6,
+    peace: 90,
+    faults: (60, 120),
+    pause: Duration::from_millis(1500),
+    settle: Duration::from_secs(8 * 60),
+    links: 54.0,
+};
+
 pub(super) fn five(seed: u64, size: Size) -> Report {
     run(FIVE, seed, size)
 }
 
 pub(super) fn fifty(seed: u64, size: Size) -> Report {
     run(FIFTY, seed, size)
+}
+
+pub(super) fn two_hundred(seed: u64, size: Size) -> Report {
+    run(TWO_HUNDRED, seed, size)
 }
 
 fn run(plan: Plan, seed: u64, size: Size) -> Report {
