@@ -21,6 +21,7 @@ use baraza_wire::{Now, Rng};
 
 use crate::crowd::Group;
 use crate::dht_host::DhtHost;
+use crate::hostile::Hostile;
 use crate::net::{HostId, Input};
 use crate::world::{Action, Crash, Program};
 
@@ -298,6 +299,8 @@ pub enum AnyHost {
     Dht(DhtHost),
     /// A whole node.
     Node(NodeHost),
+    /// One that means harm.
+    Hostile(Hostile),
 }
 
 impl AnyHost {
@@ -305,7 +308,7 @@ impl AnyHost {
     pub const fn node(&mut self) -> Option<&mut NodeHost> {
         match self {
             Self::Node(node) => Some(node),
-            Self::Dht(_) => None,
+            Self::Dht(_) | Self::Hostile(_) => None,
         }
     }
 }
@@ -315,6 +318,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.handle(now, input),
             Self::Node(host) => host.handle(now, input),
+            Self::Hostile(host) => host.handle(now, input),
         }
     }
 
@@ -322,6 +326,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.poll_action(now),
             Self::Node(host) => host.poll_action(now),
+            Self::Hostile(host) => host.poll_action(now),
         }
     }
 
@@ -329,6 +334,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.poll_timeout(),
             Self::Node(host) => host.poll_timeout(),
+            Self::Hostile(host) => host.poll_timeout(),
         }
     }
 }

@@ -60,6 +60,12 @@ pub const ALL: &[Scenario] = &[
         run: groups::fifty,
     },
     Scenario {
+        name: "group-hostile",
+        about: "two of seven members forge, flood and dawdle: the others notice nothing",
+        seeds: (8, 0),
+        run: groups::hostile,
+    },
+    Scenario {
         name: "group-5",
         about: "a group of five through random faults: all have the same in the end",
         seeds: (150, 3),

@@ -455,6 +455,7 @@ impl Account {
     pub(super) fn channel_timeout(&mut self, channel: ChannelId) -> Result<(), StoreError> {
         match self.channels.get(&channel).map(|state| &state.kind) {
             Some(ChannelKind::Fetch { .. }) => self.fetch_timeout(channel),
+            Some(ChannelKind::Serve { .. }) => self.serve(channel),
             // An answer to a SIP message did not come: the channel is of no use.
             Some(ChannelKind::Sip(_)) => self.close_channel(channel),
             _ => Ok(()),

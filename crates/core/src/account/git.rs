@@ -608,6 +608,12 @@ impl Account {
                 Some(Some(ServerOutput::Served { commit } | ServerOutput::UpToDate { commit })) => {
                     self.learned(chat, device, &commit)?;
                 }
+                Some(Some(ServerOutput::Pause)) => {
+                    // A long history: whatever else came meanwhile goes first.
+                    let now = self.core.now.instant;
+                    self.core.timers.set(Timer::Channel(id), now);
+                    return Ok(());
+                }
                 Some(Some(ServerOutput::Close(reason))) => {
                     tracing::debug!(device = %device.short(), %reason, "stop serving");
                     return self.close_channel(id);

@@ -171,8 +171,9 @@ impl Account {
         let table = &mut conversation.routing.table;
         for node in table.nodes() {
             if let Some(device) = self.devices.get(&node)
-                && !(repository.is_authorised(&device.row.owner).unwrap_or(false)
-                    && device.row.kind != DeviceKind::Old)
+                && (device.row.kind == DeviceKind::Old
+                    || !repository.is_authorised(&device.row.owner).unwrap_or(false)
+                    || repository.is_banned_device(&node).unwrap_or(true))
             {
                 table.forget(&node);
             }
@@ -182,6 +183,7 @@ impl Account {
                 && device.row.kind != DeviceKind::Old
                 && device.row.owner != self.core.account
                 && is_joined(repository, &device.row.owner)
+                && !repository.is_banned_device(node).unwrap_or(true)
             {
                 table.know(*node, device.link || !device.present.is_empty());
             }

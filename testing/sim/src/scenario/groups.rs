@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baraza_core::account::RequestId;
-use baraza_core::{Command, CommandError, Reply};
+use baraza_core::{Command, CommandError, EventBody, Reply};
 use baraza_dht::{Config, Dht};
 use baraza_wire::Rng;
 
@@ -22,6 +22,7 @@ use self::person::{Asked, Person, Place};
 use super::{Size, home};
 use crate::crowd::{self, Group};
 use crate::dht_host::DhtHost;
+use crate::hostile::{self, Hostile, Victim};
 use crate::net::{HostId, UDP_PORT};
 use crate::node_host::{AnyHost, Disk, Ears, NodeHost, Setup, Told};
 use crate::power;
@@ -38,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(250);
 struct Plan {
     /// Members from the beginning.
     members: usize,
+    /// How many of them mean harm.
+    hostile: usize,
     /// People who may be invited.
     reserve: usize,
     /// Seconds of peace at the beginning, enough to connect.
@@ -54,6 +57,7 @@ struct Plan {
 
 const FIVE: Plan = Plan {
     members: 5,
+    hostile: 0,
     reserve: 2,
     peace: 40,
     faults: (120, 400),
@@ -64,22 +68,24 @@ const FIVE: Plan = Plan {
 
 const FIFTY: Plan = Plan {
     members: 50,
+    hostile: 0,
     reserve: 4,
     peace: 60,
     faults: (120, 240),
-    pause: Duration::from_millis(1500),
+    pause: Duration::from_secs(4),
     settle: Duration::from_secs(8 * 60),
-    links: 54.0,
+    links: 24.0,
 };
 
 const TWO_HUNDRED: Plan = Plan {
     members: 200,
+    hostile: 0,
     reserve: 6,
     peace: 90,
     faults: (60, 120),
-    pause: Duration::from_millis(1500),
+    pause: Duration::from_secs(3),
     settle: Duration::from_secs(8 * 60),
-    links: 54.0,
+    links: 32.0,
 };
 
 pub(super) fn five(seed: u64, size: Size) -> Report {
@@ -92,6 +98,17 @@ pub(super) fn fifty(seed: u64, size: Size) -> Report {
 
 pub(super) fn two_hundred(seed: u64, size: Size) -> Report {
     run(TWO_HUNDRED, seed, size)
+}
+
+/// With two who mean harm.
+const HOSTILE: Plan = Plan {
+    members: 7,
+    hostile: 2,
+    ..FIVE
+};
+
+pub(super) fn hostile(seed: u64, size: Size) -> Report {
+    run(HOSTILE, seed, size)
 }
 
 fn run(plan: Plan, seed: u64, size: Size) -> Report {
@@ -177,9 +194,12 @@ impl Stage {
         for number in 0..plan.members + plan.reserve {
             let line = home(world.rng());
             let host = world.add_host(line);
-            let place = match number < plan.members {
-                true => Place::Member,
-                false => Place::Outside,
+            let place = if number < plan.members - plan.hostile {
+                Place::Member
+            } else if number < plan.members {
+                Place::Hostile
+            } else {
+                Place::Outside
             };
             let person = Person::new(number, host, place, crowd::keys(number)?);
             world.net_mut().node_mut(host).name.clone_from(&person.name);
@@ -236,6 +256,9 @@ impl Stage {
             return Ok(());
         };
         let host = person.host;
+        if person.place == Place::Hostile {
+            return self.start_hostile(index);
+        }
         let group = (person.number < self.plan.members).then(|| Arc::clone(&self.group));
         let first = self.rng.index(self.bootstrap.len()).unwrap_or(0);
         let second = (first + 1) % self.bootstrap.len();
@@ -253,6 +276,29 @@ impl Stage {
             .with_context(|| format!("{} cannot start", self.people[index].name))?;
         self.world.start(host, AnyHost::Node(node));
         self.hear();
+        Ok(())
+    }
+
+    /// Starts a member that means harm to those who do not.
+    fn start_hostile(&mut self, index: usize) -> anyhow::Result<()> {
+        let victims = self.people.iter().filter(|p| p.place == Place::Member);
+        let victims = victims.map(|person| Victim {
+            device: person.keys.identity.device_id(),
+            chain: person.keys.identity.chain().clone(),
+        });
+        let person = &self.people[index];
+        let host = person.host;
+        let setup = hostile::Setup {
+            keys: person.keys.clone(),
+            group: Arc::clone(&self.group),
+            victims: victims.collect(),
+            bootstrap: self.bootstrap.clone(),
+            addresses: self.world.net().node(host).addresses(),
+        };
+        let now = self.world.now_at(host);
+        let rng = self.world.rng().fork();
+        let program = Hostile::start(setup, now, rng)?;
+        self.world.start(host, AnyHost::Hostile(program));
         Ok(())
     }
 
@@ -355,13 +401,26 @@ impl Stage {
                 };
                 match told {
                     Told::Reply(request, result) => self.reply(index, request, result),
-                    Told::Event(event) => {
-                        let group = self.group.id;
-                        self.people[index].event(event.body, group);
-                    }
+                    Told::Event(event) => self.event(index, event.body),
                 }
             }
         }
+    }
+
+    fn event(&mut self, index: usize, body: EventBody) {
+        if let EventBody::SyncError {
+            device: Some(device),
+            ..
+        } = &body
+        {
+            let mut hostile = self.people.iter().filter(|p| p.place == Place::Hostile);
+            if hostile.any(|person| person.keys.identity.device_id() == *device) {
+                *self.counts.entry("refusals").or_default() += 1;
+                return;
+            }
+        }
+        let group = self.group.id;
+        self.people[index].event(body, group);
     }
 
     fn reply(&mut self, index: usize, request: RequestId, result: Result<Reply, CommandError>) {

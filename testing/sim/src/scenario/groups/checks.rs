@@ -12,6 +12,10 @@ use crate::report::Report;
 use crate::scenario::find_directory;
 use crate::world::Crash;
 
+/// A minute after all have the same.
+const SETTLED: &str = "in the end";
+/// Kilobytes that an honest member may be made to send.
+const TALK: f64 = 20_000.0;
 /// Repositories looked into at the end.
 const VERIFIED: usize = 5;
 
@@ -45,7 +49,6 @@ impl Stage {
             }
         }
         self.settled = self.world.now() - begun;
-        self.figures(report, "when settled");
         // Nothing may come or go any more, but from those who are not in the group: what
         // they wrote while they were may be found at any time.
         let before = self.settled_ids();
@@ -53,6 +56,7 @@ impl Stage {
             self.look()?;
         }
         self.histories()?;
+        self.figures(report, SETTLED);
         let after = self.settled_ids();
         report.check(before == after, || {
             "messages changed after all was settled".into()
@@ -130,6 +134,16 @@ impl Stage {
             tcp as f64 / count / 1000.0,
             udp as f64 / count / 1000.0,
         ));
+        if self.plan.hostile > 0 {
+            // Connected to each other, whatever else goes on, and not made to talk much.
+            for index in members.iter().filter(|_| when == SETTLED) {
+                let person = &self.people[*index];
+                report.check(person.links + 1 >= members.len(), || {
+                    format!("{} has {} links", person.name, person.links)
+                });
+            }
+            report.at_most("kB sent over links", tcp as f64 / count / 1000.0, TALK);
+        }
         let (mean, limit) = (links as f64 / count, self.plan.links);
         report.check(mean <= limit, || {
             format!("{mean:.1} links on average, more than {limit}")

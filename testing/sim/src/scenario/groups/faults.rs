@@ -121,6 +121,10 @@ impl Stage {
         let index = self.rng.index(self.people.len()).unwrap_or(0);
         let host = self.people[index].host;
         let dice = self.rng.range(0..100);
+        if self.people[index].place == Place::Hostile {
+            // It is trouble enough.
+            return Ok(());
+        }
         match dice {
             0..45 => self.write(index),
             45..50 => {

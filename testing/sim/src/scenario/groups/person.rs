@@ -35,6 +35,8 @@ pub(super) enum Place {
     Member,
     /// Thrown out, or left.
     Gone,
+    /// In the group, but meaning harm.
+    Hostile,
 }
 
 /// Somebody.
