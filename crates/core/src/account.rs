@@ -17,6 +17,7 @@ mod conversation;
 mod delivery;
 mod devices;
 mod divergence;
+mod drt;
 mod files;
 mod git;
 mod groups;
@@ -29,6 +30,7 @@ mod messages;
 mod preferences;
 mod registration;
 mod requests;
+mod routing;
 mod signs;
 mod sync;
 mod sync_take;
@@ -307,6 +309,7 @@ impl Account {
         account.load_conversations()?;
         account.load_files()?;
         account.behind = account.find_behind();
+        account.update_all_routing()?;
         account.start_registration();
         account.start_contacts();
         account.check_members()?;
@@ -547,9 +550,10 @@ impl Account {
                 return self.notice_again(conversation, device);
             }
             Timer::Fetch(conversation, device) => {
-                return self.request_fetch(conversation, device, None);
+                return self.fetch_again(conversation, device);
             }
             Timer::Channel(channel) => return self.channel_timeout(channel),
+            Timer::Route(conversation) => return self.route_again(conversation),
             Timer::Clone(conversation) => return self.try_clone(conversation),
             Timer::Erase(conversation) => return self.erase_conversation(&conversation),
             Timer::OwnTyping(conversation) => return self.stop_typing(&conversation),

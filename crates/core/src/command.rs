@@ -611,6 +611,9 @@ pub enum Pending {
     /// It cannot be connected to; a note lies on the DHT for it.
     #[error("told by a note on the DHT; has not fetched it yet")]
     ToldByDht,
+    /// In a large group: members nearer to it tell it.
+    #[error("other members tell it; it has not been heard of since")]
+    ToldByOthers,
     /// It was told, and has not fetched it.
     #[error("told of it; has not fetched it yet")]
     NotFetched,

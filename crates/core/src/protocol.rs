@@ -8,9 +8,11 @@
 pub mod account_value;
 pub mod announcement;
 pub mod crl;
+pub mod drt;
 pub mod im_message;
 pub mod inbox;
 pub mod message;
+pub mod mobile_lease;
 pub mod msg_channel;
 pub mod msgpack_stream;
 pub mod sip;

@@ -140,19 +140,28 @@ fn fetch(served: &Repository, local: &dyn Local, directory: &Path) -> Fetched {
     let mut client = Fetch::new(served.id(), from, directory.to_owned(), limits);
     let mut server = UploadPack::new(PackLimits::default());
     client.start(now).expect("a new machine");
+    let mut longest = Duration::ZERO;
     loop {
         while let Some(output) = client.poll_output() {
             match output {
-                FetchOutput::Write(bytes) => server.receive(&bytes, served),
+                FetchOutput::Write(bytes) => {
+                    let begin = Instant::now();
+                    server.receive(&bytes, served);
+                    longest = longest.max(begin.elapsed());
+                }
                 FetchOutput::Done(FetchOutcome::Pack { pack, head }) => {
+                    println!("longest call of the server: {longest:.2?}");
                     return Fetched { pack, head, from };
                 }
                 other => panic_at(&format!("{other:?}")),
             }
         }
-        match server.poll_output(served) {
+        let begin = Instant::now();
+        let output = server.poll_output(served);
+        longest = longest.max(begin.elapsed());
+        match output {
             Some(ServerOutput::Write(bytes)) => client.receive(now, &bytes, local),
-            Some(ServerOutput::Served { .. }) => {}
+            Some(ServerOutput::Served { .. } | ServerOutput::Pause) => {}
             other => panic_at(&format!("{other:?}")),
         }
     }

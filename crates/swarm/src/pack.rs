@@ -24,7 +24,7 @@ use gix::objs::{Data, Find, Kind};
 
 pub use connected::check_connected;
 pub(crate) use index::write_index;
-pub use select::{Selection, select};
+pub use select::{Selecting, Selection, select};
 pub use spool::Spool;
 pub(crate) use unpack::InMemory;
 pub use unpack::UnpackedPack;

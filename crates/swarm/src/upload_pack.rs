@@ -16,7 +16,7 @@ use bytes::Bytes;
 use gix::ObjectId;
 use gix::objs::{Find, Kind};
 
-use crate::pack::{self, PackError, PackLimits, PackWriter};
+use crate::pack::{self, PackError, PackLimits, PackWriter, Selecting};
 use crate::pktline::{FLUSH, MAX_DATA_SENT, Packet, PktLineError, PktReader, PktWriter};
 
 /// What is served: one conversation's repository.
@@ -43,6 +43,8 @@ pub enum ServerOutput {
         /// The head it saw.
         commit: CommitId,
     },
+    /// There is more to do, which takes a while: ask again when there is time.
+    Pause,
     /// Close the channel; nothing follows.
     Close(ServeError),
 }
@@ -85,6 +87,9 @@ pub const MAX_HAVES: usize = 1024;
 const MAX_QUEUED: usize = 8;
 /// What existing peers advertise, word for word.
 const CAPABILITIES: &[u8] = b"side-band side-band-64k shallow no-progress include-tag";
+/// Commits looked at in one step of a selection, and steps in one call.
+const SELECTED_AT_ONCE: usize = 256;
+const STEPS: usize = 4;
 /// Longest line for a peer with plain `side-band`.
 const SMALL_LINE_DATA: usize = 996;
 
@@ -114,6 +119,8 @@ enum State {
     },
     /// Between the first want and `done`.
     Negotiating(Negotiation),
+    /// What is to be sent is sought.
+    Selecting(Box<Selecting>, Negotiation),
     Sending(Box<Sending>),
     Closed,
 }
@@ -124,6 +131,7 @@ impl State {
             Self::Idle => "idle",
             Self::Advertised { .. } => "advertised",
             Self::Negotiating(_) => "negotiating",
+            Self::Selecting(..) => "selecting",
             Self::Sending(_) => "sending",
             Self::Closed => "closed",
         }
@@ -191,6 +199,15 @@ impl UploadPack {
 
     /// The next thing to do, `None` until more bytes come. Errors close the channel.
     pub fn poll_output(&mut self, served: &dyn Served) -> Option<ServerOutput> {
+        if self.queue.is_empty()
+            && matches!(self.state, State::Selecting(..))
+            && let Err(reason) = self.select_more(served)
+        {
+            self.close(reason);
+        }
+        if self.queue.is_empty() && matches!(self.state, State::Selecting(..)) {
+            return Some(ServerOutput::Pause);
+        }
         if self.queue.is_empty() {
             self.send_more(served);
         }
@@ -216,7 +233,10 @@ impl UploadPack {
     /// Handles complete packets, until a pack is to be sent or there are enough answers.
     fn advance(&mut self, served: &dyn Served) {
         while self.queue.len() < MAX_QUEUED
-            && !matches!(self.state, State::Sending(_) | State::Closed)
+            && !matches!(
+                self.state,
+                State::Selecting(..) | State::Sending(_) | State::Closed
+            )
         {
             let result = match self.reader.next_packet() {
                 Ok(Some(packet)) => self.packet(&packet, served),
@@ -249,7 +269,7 @@ impl UploadPack {
             (State::Negotiating(negotiation), Packet::Data(line)) => {
                 self.negotiate(negotiation, line, served)
             }
-            (state @ (State::Sending(_) | State::Closed), _) => {
+            (state @ (State::Selecting(..) | State::Sending(_) | State::Closed), _) => {
                 self.state = state;
                 Ok(())
             }
@@ -324,8 +344,34 @@ impl UploadPack {
     fn done(&mut self, negotiation: Negotiation, served: &dyn Served) -> Result<(), ServeError> {
         let wants: Vec<ObjectId> = negotiation.wants.iter().map(object_id).collect();
         let repository = |error: PackError| ServeError::Repository(error.to_string());
-        let selection = pack::select(served.objects(), &wants, &negotiation.haves, &self.limits)
+        let selecting = Selecting::new(served.objects(), &wants, &negotiation.haves, &self.limits)
             .map_err(repository)?;
+        self.state = State::Selecting(Box::new(selecting), negotiation);
+        self.select_more(served)
+    }
+
+    /// Seeks some more of what is to be sent. The answer to `done` comes when all is found.
+    fn select_more(&mut self, served: &dyn Served) -> Result<(), ServeError> {
+        let repository = |error: PackError| ServeError::Repository(error.to_string());
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        let State::Selecting(mut selecting, negotiation) = state else {
+            self.state = state;
+            return Ok(());
+        };
+        // A short history takes one step of each kind.
+        let mut selection = None;
+        for _ in 0..STEPS {
+            selection = selecting
+                .step(served.objects(), SELECTED_AT_ONCE)
+                .map_err(repository)?;
+            if selection.is_some() {
+                break;
+            }
+        }
+        let Some(selection) = selection else {
+            self.state = State::Selecting(selecting, negotiation);
+            return Ok(());
+        };
         match negotiation.haves.first() {
             Some(common) => {
                 self.line(&[b"ACK ", common.to_hex().to_string().as_bytes(), b"\n"]);

@@ -1,6 +1,7 @@
 //! `baraza-core`.
 
 use baraza_core::protocol::account_value::AccountValue;
+use baraza_core::protocol::drt::{DrtMessage, DrtStream};
 use baraza_core::protocol::im_message::ImMessage;
 use baraza_core::protocol::message::Message;
 use baraza_core::protocol::msg_channel::{ChannelMessage, MessageStream};
@@ -83,6 +84,20 @@ pub(crate) fn sync(data: &[u8]) -> bool {
         understood |= once != SyncMessage::default();
     }
     understood
+}
+
+/// A `swarm://` channel, whole and byte by byte.
+pub(crate) fn swarm_channel(data: &[u8]) -> bool {
+    let whole = DrtStream::new().push(data);
+    let mut stream = DrtStream::new();
+    let pieces: Result<Vec<_>, _> = data.iter().map(|byte| stream.push(&[*byte])).collect();
+    let pieces = pieces.map(|messages| messages.concat());
+    assert_eq!(whole, pieces, "the pieces do not matter");
+    let Ok(messages) = whole else { return false };
+    let written: Vec<u8> = messages.iter().flat_map(DrtMessage::encode).collect();
+    let again = DrtStream::new().push(&written);
+    assert_eq!(again.as_ref(), Ok(&messages), "messages read back");
+    !messages.is_empty()
 }
 
 /// A `sip` channel.

@@ -54,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("receipt", identity::receipt),
     ("sip", core::sip),
     ("stun", link::stun),
+    ("swarm_channel", core::swarm_channel),
     ("sync", core::sync),
     ("transfer_name", core::transfer_name),
     ("tree", conversation::tree),

@@ -11,7 +11,9 @@
 )]
 
 pub mod cluster;
+pub mod crowd;
 pub mod dht_host;
+pub mod hostile;
 pub mod net;
 pub mod node_host;
 pub mod power;

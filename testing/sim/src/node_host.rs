@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use baraza_core::account::{Account, AccountConfig, IntakeLimits, Output, RequestId};
@@ -19,7 +19,9 @@ use baraza_link::Links;
 use baraza_store::{AccountRow, Durability, Store};
 use baraza_wire::{Now, Rng};
 
+use crate::crowd::Group;
 use crate::dht_host::DhtHost;
+use crate::hostile::Hostile;
 use crate::net::{HostId, Input};
 use crate::world::{Action, Crash, Program};
 
@@ -40,8 +42,12 @@ pub type Ears = Rc<RefCell<Vec<(HostId, Told)>>>;
 pub struct Setup {
     /// The host it runs on.
     pub host: HostId,
-    /// Whose device it is, a name of `baraza_identity::testing`.
-    pub person: &'static str,
+    /// The name it shows.
+    pub name: String,
+    /// Whose device it is.
+    pub keys: Keys,
+    /// A group that it is in from the beginning.
+    pub group: Option<Arc<Group>>,
     /// DHT nodes to begin with.
     pub bootstrap: Vec<SocketAddr>,
     /// Addresses of the host.
@@ -76,7 +82,7 @@ impl NodeHost {
         now: Now,
         mut rng: Rng,
     ) -> anyhow::Result<Self> {
-        let keys = keys(setup.person)?;
+        let keys = setup.keys.clone();
         let mut store = Store::open(disk.path().join("node.db"), Durability::Process)?;
         let rows = store.accounts()?;
         let row = match rows.into_iter().next() {
@@ -87,10 +93,15 @@ impl NodeHost {
                     local_id: LocalId::new(u64::from(setup.host.0)).to_string(),
                     jami_id: keys.identity.account_id(),
                     device_id: keys.identity.device_id(),
-                    display_name: setup.person.to_owned(),
+                    display_name: setup.name.clone(),
                     created: now.unix,
                 };
                 row.number = store.add_account(&row)?;
+                if let Some(group) = &setup.group {
+                    let account = disk.path().join("accounts").join(&row.local_id);
+                    group.copy_to(&account.join("conversations"))?;
+                    store.add_conversation(row.number, &group.row(now.unix))?;
+                }
                 row
             }
         };
@@ -288,6 +299,8 @@ pub enum AnyHost {
     Dht(DhtHost),
     /// A whole node.
     Node(NodeHost),
+    /// One that means harm.
+    Hostile(Hostile),
 }
 
 impl AnyHost {
@@ -295,7 +308,7 @@ impl AnyHost {
     pub const fn node(&mut self) -> Option<&mut NodeHost> {
         match self {
             Self::Node(node) => Some(node),
-            Self::Dht(_) => None,
+            Self::Dht(_) | Self::Hostile(_) => None,
         }
     }
 }
@@ -305,6 +318,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.handle(now, input),
             Self::Node(host) => host.handle(now, input),
+            Self::Hostile(host) => host.handle(now, input),
         }
     }
 
@@ -312,6 +326,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.poll_action(now),
             Self::Node(host) => host.poll_action(now),
+            Self::Hostile(host) => host.poll_action(now),
         }
     }
 
@@ -319,6 +334,7 @@ impl Program for AnyHost {
         match self {
             Self::Dht(host) => host.poll_timeout(),
             Self::Node(host) => host.poll_timeout(),
+            Self::Hostile(host) => host.poll_timeout(),
         }
     }
 }
@@ -359,7 +375,7 @@ impl Disk {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     let mut pending: Vec<(PathBuf, PathBuf)> = vec![(from.to_owned(), to.to_owned())];
     while let Some((from, to)) = pending.pop() {
         for entry in fs::read_dir(&from)? {
@@ -376,8 +392,12 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The keys of a person, issued once for the whole process: that takes two signatures.
-fn keys(person: &'static str) -> anyhow::Result<Keys> {
+/// The keys of a person of `baraza_identity::testing`, issued once for the whole process:
+/// that takes two signatures.
+///
+/// # Errors
+/// If signing fails.
+pub fn keys(person: &'static str) -> anyhow::Result<Keys> {
     static ISSUED: OnceLock<Mutex<BTreeMap<&'static str, Keys>>> = OnceLock::new();
     let issued = ISSUED.get_or_init(Mutex::default);
     let mut issued = issued.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;

@@ -2,12 +2,14 @@
 
 mod bootstrap;
 mod dht;
+mod groups;
 mod listen;
 mod loss;
 mod partition;
 mod two_users;
 mod young;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use baraza_wire::Rng;
@@ -44,6 +46,30 @@ pub const ALL: &[Scenario] = &[
         about: "two users write to each other through random faults: nothing lost, nothing twice",
         seeds: (200, 12),
         run: two_users::run,
+    },
+    Scenario {
+        name: "group-200",
+        about: "a group of 200 through random faults: all have the same in the end",
+        seeds: (1, 0),
+        run: groups::two_hundred,
+    },
+    Scenario {
+        name: "group-50",
+        about: "a group of 50 through random faults: all have the same in the end",
+        seeds: (6, 0),
+        run: groups::fifty,
+    },
+    Scenario {
+        name: "group-hostile",
+        about: "two of seven members forge, flood and dawdle: the others notice nothing",
+        seeds: (8, 0),
+        run: groups::hostile,
+    },
+    Scenario {
+        name: "group-5",
+        about: "a group of five through random faults: all have the same in the end",
+        seeds: (150, 3),
+        run: groups::five,
     },
     Scenario {
         name: "dht",
@@ -105,4 +131,21 @@ fn home(rng: &mut Rng) -> Access {
 fn exponential(mean: Duration, rng: &mut Rng) -> Duration {
     let unit = (rng.range(0..1 << 53) as f64 + 1.0) / (1_u64 << 53) as f64;
     mean.mul_f64(-unit.ln())
+}
+
+/// The directory of this name somewhere below another.
+fn find_directory(directory: &Path, name: &str) -> Option<PathBuf> {
+    for entry in std::fs::read_dir(directory).ok()?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            let found = match entry.file_name() == name {
+                true => Some(path),
+                false => find_directory(&path, name),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
 }

@@ -14,6 +14,7 @@ use crate::account::devices::Carrier;
 use crate::account::files::{FileKey, Serving};
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
+use crate::protocol::drt::DrtStream;
 use crate::protocol::msg_channel::MessageStream;
 use crate::protocol::msgpack_stream::MsgpackStream;
 use crate::protocol::sip::{self, Addresses, SipSession};
@@ -62,6 +63,13 @@ pub(super) enum ChannelKind {
     FetchFile(FileKey),
     /// The peer fetches a file.
     ServeFile(Box<Serving>),
+    /// Devices tell each other of devices.
+    Swarm {
+        conversation: ConversationId,
+        stream: Box<DrtStream>,
+        /// Messages that came so far.
+        questions: u32,
+    },
     /// Nothing we need: read and forgotten.
     Discard,
 }
@@ -151,6 +159,7 @@ enum Wish {
     /// Another device of the account wants to tell of changes.
     Sync,
     File(FileRequest),
+    Swarm(ConversationId),
     /// A profile is pushed, which is not kept yet.
     Profile,
     Other,
@@ -175,6 +184,9 @@ impl Wish {
                 }
                 _ => Self::Other,
             };
+        }
+        if let Some(rest) = name.strip_prefix("swarm://") {
+            return rest.parse().map_or(Self::Other, Self::Swarm);
         }
         match TransferName::parse(name) {
             Some(TransferName::File(wish)) => Self::File(wish),
@@ -236,12 +248,16 @@ impl Account {
             ChannelKind::Sip(_) => Some(false),
             _ => None,
         };
+        let swarm = matches!(kind, ChannelKind::Swarm { .. });
         let mut state = Channel::new(peer.device, peer.account, kind);
         state.open = true;
         self.channels.insert(channel, state);
         self.core.link(baraza_link::Command::Accept { channel });
         if let Some(msg) = carrier {
             self.carrier_open(peer.device, channel, msg)?;
+        }
+        if swarm {
+            self.swarm_open(channel)?;
         }
         Ok(())
     }
@@ -267,6 +283,14 @@ impl Account {
             }
             Wish::Sync => (*account == self.core.account)
                 .then(|| ChannelKind::Sync(MsgpackStream::new(sync::MAX_MESSAGE))),
+            Wish::Swarm(conversation) => {
+                let allowed = self.may_route(conversation, account, &peer.device);
+                allowed.then(|| ChannelKind::Swarm {
+                    conversation: *conversation,
+                    stream: Box::new(DrtStream::new()),
+                    questions: 0,
+                })
+            }
             Wish::Profile => self.is_known(account).then_some(ChannelKind::Discard),
             // A file is found out about first.
             Wish::File(_) | Wish::Other => None,
@@ -278,6 +302,11 @@ impl Account {
             self.core.link(baraza_link::Command::Close { channel });
             return Ok(());
         };
+        let hearsay = state.account.is_zero() && matches!(state.kind, ChannelKind::Swarm { .. });
+        if hearsay {
+            // Other members told of the device; whose it is turns out now.
+            state.account = peer.account;
+        }
         if state.device != peer.device || state.account != peer.account {
             // The device belongs to somebody else than we were told.
             tracing::warn!(device = %peer.device.short(), "a device of another account answers");
@@ -290,6 +319,7 @@ impl Account {
             ChannelKind::Sip(_) => self.carrier_open(peer.device, channel, false),
             ChannelKind::Fetch { .. } => self.git_open(channel),
             ChannelKind::Sync(_) => self.sync_open(peer.device, channel),
+            ChannelKind::Swarm { .. } => self.swarm_open(channel),
             ChannelKind::FetchFile(_) => {
                 self.file_open(channel);
                 Ok(())
@@ -357,6 +387,10 @@ impl Account {
                 self.sync_closed(state.device, channel);
                 Ok(())
             }
+            ChannelKind::Swarm { conversation, .. } => {
+                self.swarm_failed(conversation, state.device);
+                Ok(())
+            }
             ChannelKind::FetchFile(key) => {
                 self.file_refused(&key, channel, &reason);
                 Ok(())
@@ -381,6 +415,7 @@ impl Account {
             Some(ChannelKind::Sip(_)) => self.sip_data(channel, &bytes),
             Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, &bytes),
             Some(ChannelKind::Serve { .. }) => self.serve_data(channel, &bytes),
+            Some(ChannelKind::Swarm { .. }) => self.swarm_data(channel, &bytes),
             Some(ChannelKind::FetchFile(_) | ChannelKind::ServeFile(_) | ChannelKind::Discard)
             | None => Ok(()),
         }
@@ -446,6 +481,10 @@ impl Account {
                 self.sync_closed(state.device, id);
                 Ok(())
             }
+            ChannelKind::Swarm { conversation, .. } => {
+                self.swarm_closed(conversation, state.device);
+                Ok(())
+            }
             ChannelKind::FetchFile(key) => {
                 self.file_ended(&key, id);
                 Ok(())
@@ -461,6 +500,7 @@ impl Account {
     pub(super) fn channel_timeout(&mut self, channel: ChannelId) -> Result<(), StoreError> {
         match self.channels.get(&channel).map(|state| &state.kind) {
             Some(ChannelKind::Fetch { .. }) => self.fetch_timeout(channel),
+            Some(ChannelKind::Serve { .. }) => self.serve(channel),
             // An answer to a SIP message did not come: the channel is of no use.
             Some(ChannelKind::Sip(_)) => self.close_channel(channel),
             Some(ChannelKind::FetchFile(key)) => {
@@ -505,7 +545,8 @@ mod tests {
         assert_eq!(wish(format!("sync://{other}")), Wish::Other);
         let file = format!("data-transfer://{chat}/{other}/{}_1", "a".repeat(40));
         assert!(matches!(wish(file), Wish::File(file) if file.conversation == chat));
-        assert_eq!(wish(format!("swarm://{chat}")), Wish::Other);
+        assert_eq!(wish(format!("swarm://{chat}")), Wish::Swarm(chat));
+        assert_eq!(wish("swarm://".into()), Wish::Other);
         assert_eq!(wish(String::new()), Wish::Other);
     }
 }

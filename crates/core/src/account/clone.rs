@@ -207,6 +207,7 @@ impl Account {
         for other in others {
             self.close_channel(other)?;
         }
+        self.update_routing(id)?;
         self.watch_members(&id);
         self.notify_all(id, None)
     }

@@ -486,6 +486,7 @@ impl Account {
             ChannelKind::Sync(_) => "sync".to_owned(),
             ChannelKind::FetchFile((_, message)) => format!("fetch file {message}"),
             ChannelKind::ServeFile(_) => "serve file".to_owned(),
+            ChannelKind::Swarm { conversation, .. } => format!("swarm {conversation}"),
             ChannelKind::Discard => "profile".to_owned(),
         };
         let fetching = |kind: &ChannelKind| match kind {

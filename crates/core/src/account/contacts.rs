@@ -44,6 +44,14 @@ impl Account {
         let Some(repository) = self.conversations.get(id).and_then(Conversation::shared) else {
             return;
         };
+        let large = self
+            .conversations
+            .get(id)
+            .is_some_and(|conversation| conversation.routing.is_large());
+        if large {
+            // Their certificates are in the repository, and most of them need not be found.
+            return;
+        }
         let members = repository.members().unwrap_or_default();
         for member in members {
             if matches!(member.role, Role::Admin | Role::Member) && !self.is_banned(&member.uri) {
@@ -347,7 +355,8 @@ impl Account {
             .core
             .store
             .add_conversation(self.core.config.number, &row)?;
-        self.conversations.insert(id, Conversation::new(row, None));
+        self.conversations
+            .insert(id, Conversation::new(self.core.device, row, None));
         Ok(())
     }
 

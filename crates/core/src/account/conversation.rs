@@ -12,6 +12,7 @@ use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
 use crate::account::index::{Entry, Index};
 use crate::account::known::Known;
+use crate::account::routing::Routing;
 use crate::account::signs::Signs;
 use crate::account::timers::Timer;
 use crate::account::{Account, Core, RequestId};
@@ -40,6 +41,8 @@ pub(super) struct Conversation {
     pub(super) refusals: Vec<RefusalRow>,
     /// Who types and who has read what.
     pub(super) signs: Signs,
+    /// The ways to the other members.
+    pub(super) routing: Routing,
     /// Texts to be committed.
     pub(super) queue: VecDeque<Queued>,
     /// Commits in the index's memory that are not in the database yet.
@@ -119,13 +122,14 @@ struct Fresh {
 }
 
 impl Conversation {
-    pub(super) fn new(row: ConversationRow, repository: Option<Repository>) -> Self {
+    pub(super) fn new(own: DeviceId, row: ConversationRow, repository: Option<Repository>) -> Self {
         Self {
             index: Index::new(row.number, row.length),
             view: ViewRow {
                 conversation: row.number,
                 ..ViewRow::default()
             },
+            routing: Routing::new(own),
             row,
             repository,
             diverged: false,
@@ -633,7 +637,7 @@ impl Account {
         for row in rows {
             let directory = self.core.conversation_directory(&row.id);
             let id = row.id;
-            let mut conversation = Conversation::new(row, None);
+            let mut conversation = Conversation::new(self.core.device, row, None);
             conversation.load_view(&self.core)?;
             if conversation.row.state == ConversationState::Cloning {
                 conversation.sources = self.core.store.clone_sources(conversation.row.number)?;
@@ -748,7 +752,7 @@ impl Account {
             .core
             .store
             .add_conversation(self.core.config.number, &row)?;
-        let mut conversation = Conversation::new(row, Some(repository));
+        let mut conversation = Conversation::new(self.core.device, row, Some(repository));
         conversation.add_fresh(&mut self.core, commits, true)?;
         conversation.touch();
         self.conversations.insert(id, conversation);

@@ -67,7 +67,7 @@ impl Account {
         (device, peer): (&DeviceId, &PeerState),
     ) -> Delivery {
         let delivered = peer.known.has(position);
-        let pending = (!delivered).then(|| self.pending(member, device));
+        let pending = (!delivered).then(|| self.pending(conversation, member, device));
         let reason = pending.map_or_else(String::new, |pending| {
             let failed = self.devices.get(device).and_then(|it| it.failed.as_ref());
             match (pending, failed) {
@@ -110,9 +110,12 @@ impl Account {
     }
 
     /// What is waited for until a device has a message.
-    fn pending(&self, member: &Member, id: &DeviceId) -> Pending {
+    fn pending(&self, conversation: &Conversation, member: &Member, id: &DeviceId) -> Pending {
         if member.role == Role::Invited {
             return Pending::NotJoined;
+        }
+        if !self.tells(conversation, id) {
+            return Pending::ToldByOthers;
         }
         let Some(device) = self.devices.get(id) else {
             return Pending::NoDevice;

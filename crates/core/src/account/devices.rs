@@ -13,6 +13,7 @@ use baraza_store::{ContactRow, DeviceKind, DeviceRow, OutboxKind, StoreError};
 use baraza_wire::{AccountId, ConversationId, DeviceId};
 
 use crate::account::channels::{Channel, ChannelKind};
+use crate::account::conversation::Conversation;
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
 use crate::event::{EventBody, Presence};
@@ -60,6 +61,8 @@ pub(super) struct Device {
     pub(super) posted: Option<Instant>,
     /// When it was last asked for an invitation.
     pub(super) asked: Option<Instant>,
+    /// Since when there is a link to it that nobody wants.
+    pub(super) unwanted: Option<Instant>,
 }
 
 /// A channel for instant messages.
@@ -90,6 +93,7 @@ impl Device {
             waiting: VecDeque::new(),
             posted: None,
             asked: None,
+            unwanted: None,
         }
     }
 
@@ -181,8 +185,8 @@ impl Account {
     }
 
     /// Whether a connection to a device is wanted.
-    fn is_wanted(&self, device: &DeviceId) -> bool {
-        let Some(device) = self.devices.get(device) else {
+    pub(super) fn is_wanted(&self, id: &DeviceId) -> bool {
+        let Some(device) = self.devices.get(id) else {
             return false;
         };
         let owner = device.row.owner;
@@ -200,13 +204,15 @@ impl Account {
             || !self.cloning_from(&owner).is_empty()
             || self.has_joined(&owner)
             || self.is_invited(&owner)
+            || self.is_routed(id)
     }
 
-    /// Whether an account has joined a conversation of ours.
+    /// Whether an account has joined a conversation of ours that is no large group.
     fn has_joined(&self, account: &AccountId) -> bool {
         self.conversations.values().any(|conversation| {
-            let role = conversation
-                .shared()
+            let small = Some(conversation).filter(|it| !it.routing.is_large());
+            let role = small
+                .and_then(Conversation::shared)
                 .and_then(|repository| repository.role(account).ok().flatten());
             matches!(
                 role,
@@ -222,6 +228,7 @@ impl Account {
         };
         let owed = self.conversations.values().any(|conversation| {
             conversation.is_shared()
+                && self.tells(conversation, device)
                 && conversation.peers.get(device).is_some_and(|peer| {
                     let owed = peer.known.owed(&conversation.index, &self.core.store);
                     matches!(owed, Ok(Some(_)))
@@ -334,7 +341,7 @@ impl Account {
             let later = self.core.after(DIAL_POLITE);
             self.core.timers.sooner(Timer::Dial(id), later);
         }
-        Ok(())
+        self.route_to(id)
     }
 
     /// A device's announcement is gone.
@@ -502,7 +509,7 @@ impl Account {
         for conversation in self.cloning_from(&peer.account) {
             self.try_clone(conversation)?;
         }
-        Ok(())
+        self.route_to(id)
     }
 
     /// Links of an account, which may have been a stranger's until now, are wanted.

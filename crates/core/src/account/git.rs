@@ -114,6 +114,66 @@ impl Account {
         Ok(())
     }
 
+    /// Fetches a little later, if another device has not brought it by then.
+    pub(super) fn defer_fetch(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+        wanted: CommitId,
+    ) -> Result<(), StoreError> {
+        self.want_commit(id, device, Some(wanted));
+        let later = self.deferred();
+        self.core.timers.sooner(Timer::Fetch(id, device), later);
+        Ok(())
+    }
+
+    /// The time of a fetch has come; not if it was for what is here by now.
+    pub(super) fn fetch_again(
+        &mut self,
+        id: ConversationId,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
+        let old = self.is_old(&device);
+        let Some(peer) = self.peer(id, device) else {
+            return Ok(());
+        };
+        let waiting = !peer.wanted.is_empty();
+        let deferred = waiting && peer.failures == 0 && !old;
+        self.brought(id)?;
+        let Some(peer) = self.peer(id, device) else {
+            return Ok(());
+        };
+        if deferred && peer.wanted.is_empty() {
+            return Ok(());
+        }
+        self.request_fetch(id, device, None)
+    }
+
+    /// What devices of a large group told of may be here now, brought by others: so they
+    /// have it, and need not be told nor asked.
+    fn brought(&mut self, id: ConversationId) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return Ok(());
+        };
+        if !conversation.routing.is_large() {
+            return Ok(());
+        }
+        let mut here = Vec::new();
+        for (device, peer) in &mut conversation.peers {
+            for commit in std::mem::take(&mut peer.wanted) {
+                let known = conversation.index.position(&self.core.store, &commit)?;
+                match known {
+                    Some(_) => here.push((*device, commit)),
+                    None => _ = peer.wanted.insert(commit),
+                }
+            }
+        }
+        for (device, commit) in here {
+            self.learned(id, device, &commit)?;
+        }
+        Ok(())
+    }
+
     /// Remembers what to fetch when what is under way is over.
     fn want_commit(&mut self, id: ConversationId, device: DeviceId, wanted: Option<CommitId>) {
         if let Some(peer) = self.peer(id, device)
@@ -366,6 +426,7 @@ impl Account {
             return self.next_intake();
         };
         conversation.add_fresh(&mut self.core, &commits, true)?;
+        self.authors_have(id, &commits)?;
         self.finish_fetch(id, device, head, !commits.is_empty())
     }
 
@@ -394,7 +455,32 @@ impl Account {
         self.learned(id, device, &head)?;
         self.meet_devices(&id);
         self.ask_for_files(&device);
+        self.brought(id)?;
         self.notify_all(id, Some(device))
+    }
+
+    /// Whoever wrote commits has them. In a large group that may be all that we hear of
+    /// a device.
+    fn authors_have(&mut self, id: ConversationId, commits: &[CommitId]) -> Result<(), StoreError> {
+        let Some(conversation) = self.conversations.get(&id) else {
+            return Ok(());
+        };
+        let Some(repository) = &conversation.repository else {
+            return Ok(());
+        };
+        if !conversation.routing.is_large() {
+            return Ok(());
+        }
+        let mut newest = std::collections::BTreeMap::new();
+        for commit in commits {
+            if let Ok(info) = repository.commit_info(commit) {
+                newest.insert(info.device, *commit);
+            }
+        }
+        for (device, commit) in newest {
+            self.learned(id, device, &commit)?;
+        }
+        Ok(())
     }
 
     /// What was fetched cannot be taken in.
@@ -538,6 +624,12 @@ impl Account {
                 }
                 Some(Some(ServerOutput::Served { commit } | ServerOutput::UpToDate { commit })) => {
                     self.learned(chat, device, &commit)?;
+                }
+                Some(Some(ServerOutput::Pause)) => {
+                    // A long history: whatever else came meanwhile goes first.
+                    let now = self.core.now.instant;
+                    self.core.timers.set(Timer::Channel(id), now);
+                    return Ok(());
                 }
                 Some(Some(ServerOutput::Close(reason))) => {
                     tracing::debug!(device = %device.short(), %reason, "stop serving");

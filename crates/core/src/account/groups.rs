@@ -336,7 +336,8 @@ impl Account {
             .iter()
             .filter(|(_, channel)| match &channel.kind {
                 ChannelKind::Fetch { conversation, .. }
-                | ChannelKind::Serve { conversation, .. } => {
+                | ChannelKind::Serve { conversation, .. }
+                | ChannelKind::Swarm { conversation, .. } => {
                     *conversation == id && gone.contains(&channel.account)
                 }
                 _ => false,
@@ -347,6 +348,7 @@ impl Account {
             self.close_channel(channel)?;
         }
         self.forget_signs(&id);
+        self.update_routing(id)?;
         self.watch_members(&id);
         self.meet_devices(&id);
         Ok(())

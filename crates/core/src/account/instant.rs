@@ -67,7 +67,13 @@ impl Account {
             .filter(|device| Some(*device) != except)
             .collect();
         for device in devices {
-            self.notify(id, device, false)?;
+            let ours = self
+                .conversations
+                .get(&id)
+                .is_some_and(|conversation| self.tells(conversation, &device));
+            if ours {
+                self.notify(id, device, false)?;
+            }
         }
         Ok(())
     }
@@ -270,8 +276,10 @@ impl Account {
                 continue;
             };
             let owed = match conversation.peers.get(&device) {
-                Some(peer) => peer.known.owed(&conversation.index, &self.core.store)?,
-                None => None,
+                Some(peer) if self.tells(conversation, &device) => {
+                    peer.known.owed(&conversation.index, &self.core.store)?
+                }
+                _ => None,
             };
             if let Some(commit) = owed {
                 messages.push(Message::Commit(CommitNotice {
@@ -437,6 +445,9 @@ impl Account {
             _ => sender,
         };
         self.meet_devices(&id);
+        if self.is_fetching(&id, &from) {
+            return self.defer_fetch(id, from, notice.commit);
+        }
         self.request_fetch(id, from, Some(notice.commit))
     }
 

@@ -165,6 +165,7 @@ impl Account {
                     self.set_state(RegistrationState::Registered, "");
                     self.registration.tries = 0;
                     self.register();
+                    return self.route_all();
                 } else if self.registration.state == RegistrationState::Registered {
                     self.set_state(RegistrationState::Trying, "no node of the DHT answers");
                 }

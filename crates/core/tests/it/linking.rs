@@ -191,6 +191,7 @@ async fn groups_and_requests_come_to_the_new_device() {
     let (mut alice, mut bob, chat) = asked(&directories).await;
     talk(&mut alice, &mut bob, chat).await;
     let create = Command::CreateGroup {
+        mode: baraza_core::command::GroupMode::default(),
         profile: ProfileChange {
             title: Some("The bench".into()),
             ..ProfileChange::default()
@@ -335,6 +336,7 @@ async fn a_removed_account_leaves_nothing_and_the_other_keeps_everything() {
         .unwrap();
     assert_eq!(node.accounts().len(), 2);
     let create = Command::CreateGroup {
+        mode: baraza_core::command::GroupMode::default(),
         profile: ProfileChange::default(),
         members: Vec::new(),
     };

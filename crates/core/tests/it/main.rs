@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod bridge;
 mod chat;
 mod devices;
 mod divergence;

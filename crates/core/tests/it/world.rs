@@ -31,6 +31,8 @@ pub(crate) struct World {
     values: BTreeMap<InfoHash, Vec<(usize, u64, Value)>>,
     links: BTreeSet<(usize, usize)>,
     channels: BTreeMap<(usize, ChannelId), End>,
+    /// Hosts that cannot connect to each other.
+    pub(crate) apart: BTreeSet<(usize, usize)>,
     /// Of so many instant messages one is swallowed, as daemons of 2023 do; 0 for none.
     pub(crate) swallow: u64,
     /// Writes on channels in all.
@@ -52,8 +54,10 @@ pub(crate) struct Host {
     pub(crate) account: Option<Account>,
     /// Counts lives, so that nothing meant for one arrives in the next.
     life: u64,
-    /// A host that declines `msg:` channels.
+    /// A host that declines what daemons of 2023 do not know: `msg:` and `swarm:` channels.
     pub(crate) old: bool,
+    /// A host that declines what newer peers have given up: `sip` channels.
+    pub(crate) new: bool,
     /// Cut off from all others.
     pub(crate) cut: bool,
     /// By how many seconds its clock is wrong.
@@ -123,6 +127,7 @@ impl World {
             values: BTreeMap::new(),
             links: BTreeSet::new(),
             channels: BTreeMap::new(),
+            apart: BTreeSet::new(),
             swallow: 0,
             writes: 0,
             file_bytes: 0,
@@ -174,6 +179,7 @@ impl World {
             account: None,
             life: 0,
             old: false,
+            new: false,
             cut: false,
             clock: 0,
             intake: IntakeLimits::default(),
@@ -517,13 +523,13 @@ impl World {
     }
 
     fn asked(&mut self, host: usize, from: usize, channel: ChannelId, name: String) {
-        if self.hosts[host].cut || self.hosts[from].cut {
+        let pair = (host.min(from), host.max(from));
+        if self.hosts[host].cut || self.hosts[from].cut || self.apart.contains(&pair) {
             return self.no_answer(from, channel);
         }
         if !self.channels.contains_key(&(from, channel)) {
             return;
         }
-        let pair = (host.min(from), host.max(from));
         if self.links.insert(pair) {
             for (one, other) in [(host, from), (from, host)] {
                 self.bury(one, other);
@@ -531,7 +537,8 @@ impl World {
                 self.send(one, Duration::ZERO, Input::Link(LinkEvent::LinkUp { peer }));
             }
         }
-        if self.hosts[host].old && name.starts_with("msg:") {
+        let new = name.starts_with("msg:") || name.starts_with("swarm:");
+        if self.hosts[host].old && new || self.hosts[host].new && name == "sip" {
             self.channels.remove(&(from, channel));
             let reason = FailReason::Declined;
             let failed = LinkEvent::Failed { channel, reason };

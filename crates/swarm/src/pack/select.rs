@@ -1,4 +1,5 @@
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::fmt;
 
 use gix::ObjectId;
 use gix::objs::{Find, Kind, TreeRefIter};
@@ -32,43 +33,131 @@ pub fn select(
     haves: &[ObjectId],
     limits: &PackLimits,
 ) -> Result<Selection, PackError> {
-    let mut walk = Walk {
-        objects,
-        limits,
-        paint: HashMap::new(),
-        queue: BinaryHeap::new(),
-        wanted_in_queue: 0,
-        buffer: Vec::new(),
-    };
-    for id in haves {
-        walk.mark(*id, true)?;
+    let mut selecting = Selecting::new(objects, wants, haves, limits)?;
+    loop {
+        if let Some(selection) = selecting.step(objects, usize::MAX)? {
+            return Ok(selection);
+        }
     }
-    for id in wants {
-        walk.mark(*id, false)?;
+}
+
+/// A selection under way: [`select`] in steps, for a history so long that there is something
+/// else to do meanwhile. Objects may be added between two steps.
+pub struct Selecting {
+    limits: PackLimits,
+    walk: Walk,
+    trees: Trees,
+    stage: Stage,
+}
+
+/// What comes next.
+enum Stage {
+    /// Commits are sought.
+    Commits,
+    /// Trees of commits that the peer has are noted.
+    Edges(Vec<ObjectId>),
+    /// Trees of wanted commits are sought, from the one of this number on.
+    Trees(usize),
+}
+
+impl fmt::Debug for Selecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selecting")
+            .field("commits", &self.walk.commits.len())
+            .field("objects", &self.trees.seen.len())
+            .finish_non_exhaustive()
     }
-    let (commits, edges) = walk.run()?;
-    let mut buffer = walk.buffer;
-    let mut trees = Trees {
-        objects,
-        limits,
-        seen: HashSet::new(),
-        found: Vec::new(),
-        used: commits.len(),
-    };
-    for edge in edges {
-        let tree = CommitFacts::read(objects, &edge, &mut buffer)?.tree;
-        trees.visit(tree, false)?;
+}
+
+impl Selecting {
+    /// Begins as [`select`] does.
+    ///
+    /// # Errors
+    /// As those of [`select`].
+    pub fn new(
+        objects: &dyn Find,
+        wants: &[ObjectId],
+        haves: &[ObjectId],
+        limits: &PackLimits,
+    ) -> Result<Self, PackError> {
+        let mut walk = Walk {
+            most: u64::from(limits.objects),
+            paint: HashMap::new(),
+            queue: BinaryHeap::new(),
+            wanted_in_queue: 0,
+            buffer: Vec::new(),
+            commits: Vec::new(),
+            below: Vec::new(),
+        };
+        for id in haves {
+            walk.mark(objects, *id, true)?;
+        }
+        for id in wants {
+            walk.mark(objects, *id, false)?;
+        }
+        Ok(Self {
+            limits: *limits,
+            walk,
+            trees: Trees {
+                seen: HashSet::new(),
+                found: Vec::new(),
+                used: 0,
+            },
+            stage: Stage::Commits,
+        })
     }
-    for (_, tree) in &commits {
-        trees.visit(*tree, true)?;
+
+    /// Goes on by about so many commits; gives the selection when it is complete.
+    ///
+    /// # Errors
+    /// As those of [`select`].
+    pub fn step(
+        &mut self,
+        objects: &dyn Find,
+        commits: usize,
+    ) -> Result<Option<Selection>, PackError> {
+        match &mut self.stage {
+            Stage::Commits => {
+                if self.walk.run(objects, commits)? {
+                    let edges = self.walk.finish();
+                    self.trees.used = self.walk.commits.len();
+                    self.stage = Stage::Edges(edges);
+                }
+                Ok(None)
+            }
+            Stage::Edges(edges) => {
+                for _ in 0..commits {
+                    let Some(edge) = edges.pop() else {
+                        self.stage = Stage::Trees(0);
+                        break;
+                    };
+                    let tree = CommitFacts::read(objects, &edge, &mut self.walk.buffer)?.tree;
+                    self.trees.visit(objects, &self.limits, tree, false)?;
+                }
+                Ok(None)
+            }
+            Stage::Trees(next) => {
+                let rest = self.walk.commits.get(*next..).unwrap_or_default();
+                let mut done = 0_usize;
+                for (_, tree) in rest.iter().take(commits) {
+                    self.trees.visit(objects, &self.limits, *tree, true)?;
+                    done = done.saturating_add(1);
+                }
+                *next = next.saturating_add(done);
+                if *next < self.walk.commits.len() {
+                    return Ok(None);
+                }
+                let commits = std::mem::take(&mut self.walk.commits);
+                let count = commits.len();
+                let mut selected: Vec<_> = commits.into_iter().map(|(id, _)| id).collect();
+                selected.append(&mut self.trees.found);
+                Ok(Some(Selection {
+                    objects: selected,
+                    commits: count,
+                }))
+            }
+        }
     }
-    let count = commits.len();
-    let mut selected: Vec<_> = commits.into_iter().map(|(id, _)| id).collect();
-    selected.append(&mut trees.found);
-    Ok(Selection {
-        objects: selected,
-        commits: count,
-    })
 }
 
 struct Paint {
@@ -77,19 +166,22 @@ struct Paint {
     queued: bool,
 }
 
-struct Walk<'a> {
-    objects: &'a dyn Find,
-    limits: &'a PackLimits,
+struct Walk {
+    most: u64,
     paint: HashMap<ObjectId, Paint>,
     /// By time, newest first; the facts ride along so that a commit is read once.
     queue: BinaryHeap<Queued>,
     /// Commits in the queue that no have reaches as far as we know.
     wanted_in_queue: usize,
     buffer: Vec<u8>,
+    /// The wanted commits with their trees.
+    commits: Vec<(ObjectId, ObjectId)>,
+    /// Their parents.
+    below: Vec<ObjectId>,
 }
 
-impl Walk<'_> {
-    fn mark(&mut self, id: ObjectId, common: bool) -> Result<(), PackError> {
+impl Walk {
+    fn mark(&mut self, objects: &dyn Find, id: ObjectId, common: bool) -> Result<(), PackError> {
         let again = match self.paint.get_mut(&id) {
             Some(paint) => {
                 if paint.common || !common {
@@ -107,7 +199,7 @@ impl Walk<'_> {
             None => false,
         };
         if !again {
-            let limit = u64::from(self.limits.objects);
+            let limit = self.most;
             let count = u64::try_from(self.paint.len()).unwrap_or(u64::MAX);
             if count >= limit {
                 return Err(PackError::TooManyObjects { count, limit });
@@ -118,19 +210,19 @@ impl Walk<'_> {
                 self.wanted_in_queue = self.wanted_in_queue.saturating_add(1);
             }
         }
-        let facts = CommitFacts::read(self.objects, &id, &mut self.buffer)?;
+        let facts = CommitFacts::read(objects, &id, &mut self.buffer)?;
         self.queue.push(Queued { id, facts });
         Ok(())
     }
 
-    /// The wanted commits with their trees, and the common commits just below them.
-    #[expect(clippy::type_complexity, reason = "two plain lists, used once")]
-    fn run(&mut self) -> Result<(Vec<(ObjectId, ObjectId)>, Vec<ObjectId>), PackError> {
-        let mut commits = Vec::new();
-        let mut below = Vec::new();
-        while self.wanted_in_queue > 0 {
+    /// Looks at so many commits. Whether all were found.
+    fn run(&mut self, objects: &dyn Find, most: usize) -> Result<bool, PackError> {
+        for _ in 0..most {
+            if self.wanted_in_queue == 0 {
+                return Ok(true);
+            }
             let Some(Queued { id, facts }) = self.queue.pop() else {
-                break;
+                return Ok(true);
             };
             let Some(paint) = self.paint.get_mut(&id) else {
                 continue;
@@ -139,19 +231,28 @@ impl Walk<'_> {
             let common = paint.common;
             if !common {
                 self.wanted_in_queue = self.wanted_in_queue.saturating_sub(1);
-                commits.push((id, facts.tree));
-                below.extend_from_slice(&facts.parents);
+                self.commits.push((id, facts.tree));
+                self.below.extend_from_slice(&facts.parents);
             }
             for parent in facts.parents {
-                self.mark(parent, common)?;
+                self.mark(objects, parent, common)?;
             }
         }
-        let common = |id: &ObjectId| self.paint.get(id).is_some_and(|paint| paint.common);
-        commits.retain(|(id, _)| !common(id));
+        Ok(false)
+    }
+
+    /// Keeps the wanted commits; gives the common ones just below them.
+    fn finish(&mut self) -> Vec<ObjectId> {
+        let paint = &self.paint;
+        let common = |id: &ObjectId| paint.get(id).is_some_and(|paint| paint.common);
+        self.commits.retain(|(id, _)| !common(id));
+        let mut below = std::mem::take(&mut self.below);
         below.retain(common);
         below.sort_unstable();
         below.dedup();
-        Ok((commits, below))
+        self.queue = BinaryHeap::new();
+        self.paint = HashMap::new();
+        below
     }
 }
 
@@ -183,34 +284,38 @@ impl Ord for Queued {
     }
 }
 
-struct Trees<'a> {
-    objects: &'a dyn Find,
-    limits: &'a PackLimits,
+struct Trees {
     seen: HashSet<ObjectId>,
     found: Vec<ObjectId>,
     /// Objects selected already.
     used: usize,
 }
 
-impl Trees<'_> {
+impl Trees {
     /// Everything below `root` not seen so far; only noted as seen if not to be `sent`.
-    fn visit(&mut self, root: ObjectId, send: bool) -> Result<(), PackError> {
+    fn visit(
+        &mut self,
+        objects: &dyn Find,
+        limits: &PackLimits,
+        root: ObjectId,
+        send: bool,
+    ) -> Result<(), PackError> {
         let mut stack = vec![(root, 0_u32)];
         let mut buffer = Vec::new();
         while let Some((id, depth)) = stack.pop() {
-            if !self.add(id, send)? {
+            if !self.add(limits, id, send)? {
                 continue;
             }
-            if depth >= self.limits.tree_depth {
+            if depth >= limits.tree_depth {
                 return Err(PackError::TreeTooLarge(id));
             }
-            let data = expect(self.objects, &id, Kind::Tree, &mut buffer)?;
+            let data = expect(objects, &id, Kind::Tree, &mut buffer)?;
             for entry in TreeRefIter::from_bytes(data.data, gix::hash::Kind::Sha1) {
                 let entry = entry.map_err(|_| PackError::Malformed(id))?;
                 if entry.mode.is_tree() {
                     stack.push((entry.oid.to_owned(), depth.saturating_add(1)));
                 } else if entry.mode.is_blob() {
-                    self.add(entry.oid.to_owned(), send)?;
+                    self.add(limits, entry.oid.to_owned(), send)?;
                 } else {
                     return Err(PackError::WrongKind(id));
                 }
@@ -219,14 +324,14 @@ impl Trees<'_> {
         Ok(())
     }
 
-    fn add(&mut self, id: ObjectId, send: bool) -> Result<bool, PackError> {
+    fn add(&mut self, limits: &PackLimits, id: ObjectId, send: bool) -> Result<bool, PackError> {
         if !self.seen.insert(id) {
             return Ok(false);
         }
         if send {
             self.found.push(id);
         }
-        let limit = u64::from(self.limits.objects);
+        let limit = u64::from(limits.objects);
         let count = u64::try_from(self.used.saturating_add(self.seen.len())).unwrap_or(u64::MAX);
         if count > limit {
             return Err(PackError::TooManyObjects { count, limit });

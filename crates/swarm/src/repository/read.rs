@@ -200,6 +200,16 @@ impl Repository {
         })
     }
 
+    /// What tells one state of members, devices and profile from another: it stays the same
+    /// as long as only messages are written.
+    pub fn tree(&self) -> [u8; 20] {
+        let mut id = [0; 20];
+        for (byte, other) in id.iter_mut().zip(self.tree.as_bytes()) {
+            *byte = *other;
+        }
+        id
+    }
+
     /// All accounts that are or were part of it, by role.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use baraza_wire::{AccountId, CommitId, ConversationId, Rng};
 use super::{Size, home};
 use crate::dht_host::DhtHost;
 use crate::net::{HostId, UDP_PORT};
-use crate::node_host::{AnyHost, Disk, Ears, NodeHost, Setup, Told};
+use crate::node_host::{AnyHost, Disk, Ears, NodeHost, Setup, Told, keys};
 use crate::power;
 use crate::report::Report;
 use crate::time::Time;
@@ -215,7 +215,9 @@ impl Stage {
         let host = person.host;
         let setup = Setup {
             host,
-            person: person.name,
+            name: person.name.to_owned(),
+            keys: keys(person.name)?,
+            group: None,
             bootstrap: self.bootstrap.clone(),
             addresses: self.world.net().node(host).addresses(),
         };

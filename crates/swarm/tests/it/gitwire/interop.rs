@@ -39,7 +39,9 @@ fn serve_one(mut stream: TcpStream, disk: &Disk) {
                     }
                 }
                 ServerOutput::Close(_) => return,
-                ServerOutput::Served { .. } | ServerOutput::UpToDate { .. } => {}
+                ServerOutput::Served { .. }
+                | ServerOutput::UpToDate { .. }
+                | ServerOutput::Pause => {}
             }
         }
         match stream.read(&mut buffer) {

@@ -1,6 +1,6 @@
 //! Packs by `git` read here, packs from here read by `git`.
 
-use baraza_swarm::pack::{PackLimits, PackWriter, Spool, UnpackedPack, select};
+use baraza_swarm::pack::{PackLimits, PackWriter, Selecting, Spool, UnpackedPack, select};
 use gix::ObjectId;
 
 use super::support::{Disk, Store, archive, git};
@@ -76,6 +76,27 @@ fn packs_of_git_with_deltas_are_read() {
             expected.sort();
             assert_eq!(got, expected);
         }
+    }
+}
+
+#[test]
+fn a_long_history_is_selected_in_steps_with_the_same_result() {
+    let (store, commits) = Store::line(3000);
+    let limits = PackLimits::default();
+    let (head, root) = (&commits[2999..], &commits[..1]);
+    let whole = select(&store, head, root, &limits).unwrap();
+    assert_eq!(whole.commits, 2999);
+    for size in [1, 7, 1000] {
+        let mut selecting = Selecting::new(&store, head, root, &limits).unwrap();
+        let mut steps = 0;
+        let selection = loop {
+            steps += 1;
+            if let Some(selection) = selecting.step(&store, size).unwrap() {
+                break selection;
+            }
+        };
+        assert_eq!(selection, whole);
+        assert!(steps > 3000 / size, "{steps} steps");
     }
 }
 

@@ -292,6 +292,7 @@ pub(crate) fn talk(
                     client.handle_close();
                     talk.server.push(ServerOutput::Close(reason));
                 }
+                ServerOutput::Pause => {}
                 output => talk.server.push(output),
             }
         }

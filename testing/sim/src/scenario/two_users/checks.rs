@@ -1,8 +1,6 @@
 //! What must hold at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use baraza_core::Message;
@@ -11,6 +9,7 @@ use baraza_wire::CommitId;
 
 use super::{SETTLE, Stage};
 use crate::report::Report;
+use crate::scenario::find_directory;
 use crate::world::Crash;
 
 impl Stage {
@@ -171,7 +170,7 @@ impl Stage {
         let name = person.name;
         let conversation = person.conversation.map(|id| id.to_hex());
         let verified = conversation
-            .and_then(|id| find(disk.path(), &id))
+            .and_then(|id| find_directory(disk.path(), &id))
             .map(|directory| baraza_swarm::verify::verify(&directory));
         report.check(matches!(verified, Some(Ok(_))), || {
             format!("{name}'s repository breaks a rule: {verified:?}")
@@ -192,23 +191,6 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// The directory of this name somewhere below another.
-fn find(directory: &Path, name: &str) -> Option<PathBuf> {
-    for entry in fs::read_dir(directory).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            let found = match entry.file_name() == name {
-                true => Some(path),
-                false => find(&path, name),
-            };
-            if found.is_some() {
-                return found;
-            }
-        }
-    }
-    None
 }
 
 /// Whether what both lists have is in the same order.

@@ -1,0 +1,217 @@
+//! People without number: identities made of a few fixed primes, and groups of them.
+//!
+//! Any two of the primes make an RSA key, so that a small file holds hundreds of keys, the
+//! same in every run. Whoever has the file has the keys: they are for simulations alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use baraza_core::keys::Keys;
+use baraza_identity::certificate::{Validity, issue_account, issue_ca, issue_device};
+use baraza_identity::{Archive, CertificateChain, DeviceIdentity, PrivateKey};
+use baraza_store::{ConversationRow, ConversationState};
+use baraza_swarm::{Author, Mode, Repository};
+use baraza_wire::{ConversationId, Rng, UnixTime};
+use num_bigint::BigUint;
+
+use crate::node_host::Disk;
+use crate::world::UNIX_START;
+
+const PRIMES: &str = include_str!("../testdata/primes.hex");
+
+/// Most people there may be: everybody takes two keys, and one is the authority's.
+pub const MOST: usize = 500;
+
+/// The keys of the person of a number.
+///
+/// # Errors
+/// If it is [`MOST`] or more.
+pub fn keys(person: usize) -> Result<Keys> {
+    static ISSUED: OnceLock<Mutex<BTreeMap<usize, Keys>>> = OnceLock::new();
+    let mut issued = lock(ISSUED.get_or_init(Mutex::default))?;
+    if let Some(keys) = issued.get(&person) {
+        return Ok(keys.clone());
+    }
+    let keys = issue(person)?;
+    issued.insert(person, keys.clone());
+    Ok(keys)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| anyhow::anyhow!("poisoned"))
+}
+
+fn issue(person: usize) -> Result<Keys> {
+    anyhow::ensure!(person < MOST, "there is no person {person}");
+    let mut rng = Rng::from_seed(person as u64);
+    let begin = UnixTime::from_secs(UNIX_START.secs() - 30 * 24 * 3600);
+    let validity = Validity::from_now(begin);
+    let authority = key(0)?;
+    let (device, account) = (key(2 * person + 1)?, key(2 * person + 2)?);
+    let ca = issue_ca(&authority, validity, &mut rng)?;
+    let certificate = issue_account(&authority, &ca, account.public_key(), validity, &mut rng)?;
+    let leaf = issue_device(
+        &account,
+        &certificate,
+        device.public_key(),
+        validity,
+        &mut rng,
+    )?;
+    let chain = CertificateChain::new(vec![certificate, ca])?;
+    let identity = DeviceIdentity::new(device, chain.with_leaf(leaf)?)?;
+    let archive = Archive::new(account, chain, Some(authority), None)?;
+    Ok(Keys::issue(&archive, identity)?)
+}
+
+/// The key of a number: of the pairs of primes in order.
+fn key(number: usize) -> Result<PrivateKey> {
+    let primes: Vec<&str> = PRIMES.lines().collect();
+    let mut pairs = (1..primes.len()).flat_map(|high| (0..high).map(move |low| (low, high)));
+    let (low, high) = pairs.nth(number).context("not enough primes")?;
+    let prime = |index: usize| BigUint::parse_bytes(primes[index].as_bytes(), 16);
+    let (q, p) = prime(low).zip(prime(high)).context("not a prime")?;
+    let one = BigUint::from(1_u8);
+    let e = BigUint::from(65_537_u32);
+    let (p1, q1) = (&p - &one, &q - &one);
+    let d = e.modinv(&(&p1 * &q1)).context("no inverse")?;
+    let coefficient = q.modinv(&p).context("no inverse")?;
+    let numbers = [
+        BigUint::from(0_u8),
+        &p * &q,
+        e,
+        d.clone(),
+        p,
+        q,
+        &d % &p1,
+        &d % &q1,
+        coefficient,
+    ];
+    let integers: Vec<u8> = numbers.iter().flat_map(integer).collect();
+    Ok(PrivateKey::from_der(&element(0x30, &integers))?)
+}
+
+fn integer(number: &BigUint) -> Vec<u8> {
+    let mut bytes = number.to_bytes_be();
+    if bytes.first().is_none_or(|first| first & 0x80 != 0) {
+        bytes.insert(0, 0);
+    }
+    element(0x02, &bytes)
+}
+
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut element = vec![tag];
+    match u8::try_from(length) {
+        Ok(short @ 0..0x80) => element.push(short),
+        _ => {
+            let bytes = length.to_be_bytes();
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            element.push(0x80 | (bytes.len() - zeros) as u8);
+            element.extend(&bytes[zeros..]);
+        }
+    }
+    element.extend(content);
+    element
+}
+
+/// A group on a disk, in which the first so many people have joined one after the other.
+#[derive(Debug)]
+pub struct Group {
+    /// Its id.
+    pub id: ConversationId,
+    disk: Disk,
+}
+
+impl Group {
+    /// The group of the first `size` people; the first is its admin.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn of(size: usize) -> Result<Arc<Self>> {
+        static MADE: OnceLock<Mutex<BTreeMap<usize, Arc<Group>>>> = OnceLock::new();
+        let mut made = lock(MADE.get_or_init(Mutex::default))?;
+        if let Some(group) = made.get(&size) {
+            return Ok(Arc::clone(group));
+        }
+        let group = Arc::new(Self::make(size)?);
+        made.insert(size, Arc::clone(&group));
+        Ok(group)
+    }
+
+    fn make(size: usize) -> Result<Self> {
+        let disk = Disk::new()?;
+        let identities: Result<Vec<DeviceIdentity>> =
+            (0..size).map(|person| Ok(keys(person)?.identity)).collect();
+        let identities = identities?;
+        let author = |person: usize| Author {
+            identity: &identities[person],
+            name: "somebody",
+        };
+        let begin = UnixTime::from_secs(UNIX_START.secs() - 24 * 3600);
+        let at =
+            |step: usize| -> UnixTime { begin.saturating_add(Duration::from_secs(step as u64)) };
+        let mut repository =
+            Repository::create_group(disk.path(), author(0), Mode::InvitesOnly, at(0))?;
+        for (person, identity) in identities.iter().enumerate().skip(1) {
+            repository.add_member(author(0), identity.account_id(), at(2 * person))?;
+            repository.join(author(person), at(2 * person + 1))?;
+        }
+        repository.maintain()?;
+        let id = repository.id();
+        Ok(Self { id, disk })
+    }
+
+    /// What a member's database says of it.
+    pub fn row(&self, now: UnixTime) -> ConversationRow {
+        ConversationRow {
+            number: 0,
+            id: self.id,
+            state: ConversationState::Ready,
+            mode: Mode::InvitesOnly.number(),
+            peer: None,
+            created: now,
+            removed: UnixTime::default(),
+            head: None,
+            length: 0,
+            read: None,
+        }
+    }
+
+    /// Copies it to where a member keeps conversations.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn copy_to(&self, conversations: &Path) -> Result<()> {
+        let name = self.id.to_hex();
+        let to = conversations.join(&name);
+        std::fs::create_dir_all(&to)?;
+        crate::node_host::copy_tree(&self.disk.path().join(&name), &to)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_differ_and_their_group_keeps_the_rules() {
+        let ids: Vec<_> = (0..12)
+            .map(|person| keys(person).unwrap().identity.account_id())
+            .collect();
+        let once: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(once.len(), ids.len());
+        assert!(keys(MOST - 1).is_ok());
+        assert!(keys(MOST).is_err());
+        let group = Group::of(12).unwrap();
+        let disk = Disk::new().unwrap();
+        group.copy_to(disk.path()).unwrap();
+        let repository = Repository::open(&disk.path().join(group.id.to_hex())).unwrap();
+        assert_eq!(repository.members().unwrap().len(), 12);
+        let verified = baraza_swarm::verify(repository.directory());
+        assert!(verified.is_ok(), "{verified:?}");
+    }
+}
