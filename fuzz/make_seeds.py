@@ -221,6 +221,11 @@ for card in ("BEGIN:VCARD\nVERSION:2.1\nFN:Alice\nEND:VCARD",
              "BEGIN:VCARD\r\nFN:Carol\r\nPHOTO;TYPE=PNG;ENCODING=b:iVBOR\r\n w0KGgo=\r\nEND:VCARD"):
     seed("vcard", card.encode())
 
+for name in sorted(set(re.findall(r"data-transfer://[^']*", text("swarm-data-transfer.txt")))):
+    seed("transfer_name", name.encode())
+    seed("transfer_name", (name + "?start=100&end=200").encode())
+seed("transfer_name", b"data-transfer://profile.vcf?sha3=" + b"0f" * 64 + b"&modified=7")
+
 # -- local API
 
 for body in ({"display_name": "Alice"}, {"display_name": "Ali\u0000ce", "password": "x" * 50},

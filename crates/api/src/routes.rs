@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod linking;
 pub(crate) mod signs;
@@ -93,6 +94,30 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             get(conversations::delivery),
         )
         .route("/conversations/{conversation}/typing", post(signs::typing))
+        .route(
+            "/auto-accept",
+            get(files::auto_accept).patch(files::set_auto_accept),
+        )
+        .route(
+            "/conversations/{conversation}/files",
+            get(files::list).post(files::send),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}",
+            get(files::show).delete(files::delete),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/content",
+            get(files::download),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/accept",
+            post(files::accept),
+        )
+        .route(
+            "/conversations/{conversation}/files/{message}/cancel",
+            post(files::cancel),
+        )
         .route(
             "/conversations/{conversation}/read",
             post(conversations::mark_read),
@@ -192,6 +217,8 @@ impl From<CommandError> for ApiError {
             CommandError::NoSuchConversation => Self::not_found("no_such_conversation", text),
             CommandError::NoSuchRequest => Self::not_found("no_such_request", text),
             CommandError::NoSuchMessage => Self::not_found("no_such_message", text),
+            CommandError::NoSuchFile => Self::not_found("no_such_file", text),
+            CommandError::File(_) => Self::unprocessable("file_refused", text),
             CommandError::NoSuchContact => Self::not_found("no_such_contact", text),
             CommandError::Oneself => Self::unprocessable("oneself", text),
             CommandError::Blocked => Self::conflict("blocked", text),
@@ -218,6 +245,7 @@ impl From<NodeError> for ApiError {
             NodeError::NothingUnderPin => Self::not_found("nothing_under_pin", text)
                 .hint("a PIN lives ten minutes; check it, and the password"),
             NodeError::Network(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "network", text),
+            NodeError::File(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "cannot_store", text),
             NodeError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use baraza_core::command as core;
-use baraza_core::event::{LocalId, Message, Presence, RegistrationState};
+use baraza_core::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, InfoHash, UnixTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -365,6 +365,60 @@ pub struct Written {
     /// Its id.
     #[schema(value_type = String)]
     pub id: CommitId,
+}
+
+/// A file in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileView {
+    /// The message that offers it.
+    #[schema(value_type = String)]
+    pub message: CommitId,
+    /// Who sent it.
+    #[schema(value_type = String)]
+    pub author: AccountId,
+    /// When, in seconds, as the author says.
+    pub time: u64,
+    /// Its name, as the author says: not to be used as a path.
+    pub name: String,
+    /// Its length.
+    pub size: u64,
+    /// The SHA3-512 of its content, in hex.
+    pub sha3sum: String,
+    /// Its id among peers; empty if it was taken back.
+    pub file_id: String,
+    /// `offered`, `waiting`, `ongoing`, `here` or `deleted`.
+    #[schema(value_type = String)]
+    pub status: FileStatus,
+    /// How much of it is here.
+    pub received: u64,
+    /// Where it is on the node's disk, if it is here; must not be changed.
+    #[schema(value_type = Option<String>)]
+    pub path: Option<std::path::PathBuf>,
+}
+
+impl From<core::SharedFile> for FileView {
+    fn from(file: core::SharedFile) -> Self {
+        Self {
+            message: file.message,
+            author: file.author,
+            time: file.time,
+            name: file.name,
+            size: file.size,
+            sha3sum: file.sha3sum,
+            file_id: file.file_id,
+            status: file.status,
+            received: file.received,
+            path: file.path,
+        }
+    }
+}
+
+/// How large files are that are fetched without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AutoAccept {
+    /// Bytes; 0: none is.
+    pub limit: u64,
 }
 
 /// A conversation that was made.

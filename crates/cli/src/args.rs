@@ -157,12 +157,59 @@ pub(crate) enum Action {
         /// The new text
         text: String,
     },
-    /// Delete a text or reaction of yours; those who have it already may have read it
+    /// Delete a text, reaction or file of yours; those who have it already may have read it
     Delete {
         /// A contact or conversation: its ID, or the beginning of it
         who: String,
         /// The message: its ID, or the beginning of it
         message: String,
+    },
+    /// Send a file; of a recorded clip, too
+    SendFile {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The file
+        file: PathBuf,
+        /// What others see as its name, if not its own
+        #[arg(long)]
+        name: Option<String>,
+        /// The message this answers
+        #[arg(long, value_name = "MESSAGE")]
+        reply_to: Option<String>,
+    },
+    /// List the files of a conversation
+    Files {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+    },
+    /// Fetch a file from whoever has it, and print where it is
+    Fetch {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The file: the ID of its message, or the beginning of it
+        file: String,
+        /// How many seconds to wait; it is fetched in any case
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
+    },
+    /// Write a copy of a file, fetching it if need be
+    Save {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The file: the ID of its message, or the beginning of it
+        file: String,
+        /// Where to; must not be there yet
+        to: PathBuf,
+        /// How many seconds to wait until it is here
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
+    },
+    /// Do not fetch a file any further
+    Cancel {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// The file: the ID of its message, or the beginning of it
+        file: String,
     },
     /// Look at conversations; make and lead groups
     Conversation {

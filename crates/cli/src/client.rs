@@ -1,5 +1,7 @@
 //! The node's API, from the side that asks.
 
+mod content;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use baraza_api::types::{Account, Progress};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -136,7 +138,20 @@ impl Client {
             .transpose()
             .map_err(no_answer)?
             .unwrap_or_default();
-        let request = Request::builder()
+        let request = self
+            .request(method, path)
+            .header(header::ACCEPT, accept)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(no_answer)?;
+        tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request))
+            .await
+            .map_err(no_answer)?
+    }
+
+    /// A request to the node.
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header(header::HOST, self.address.to_string())
@@ -144,20 +159,22 @@ impl Client {
                 header::AUTHORIZATION,
                 format!("Bearer {}", self.token.secret()),
             )
-            .header(header::ACCEPT, accept)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(no_answer)?;
+    }
+
+    /// Sends a request over a connection of its own.
+    async fn exchange<B>(&self, request: Request<B>) -> Result<Response<Incoming>, CliError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
             .await
             .map_err(no_answer)?;
         // Ends when the answer is read, or with the runtime.
         drop(tokio::spawn(connection));
-        tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request))
-            .await
-            .map_err(no_answer)?
-            .map_err(no_answer)
+        sender.send_request(request).await.map_err(no_answer)
     }
 
     async fn connect(&self) -> Result<TcpStream, CliError> {

@@ -5,6 +5,7 @@ mod chat;
 mod contact;
 mod conversation;
 mod device;
+mod files;
 mod linking;
 mod message;
 mod request;
@@ -57,6 +58,21 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             };
             message::history(&context, &who, part).await
         }
+        Action::SendFile {
+            who,
+            file,
+            name,
+            reply_to,
+        } => files::send(&context, &who, &file, name, reply_to).await,
+        Action::Files { who } => files::list(&context, &who).await,
+        Action::Fetch { who, file, wait } => files::save(&context, &who, &file, None, wait).await,
+        Action::Save {
+            who,
+            file,
+            to,
+            wait,
+        } => files::save(&context, &who, &file, Some(to), wait).await,
+        Action::Cancel { who, file } => files::cancel(&context, &who, &file).await,
         Action::Request { action } => request::run(&context, action).await,
         Action::Read { who, message } => signs::read(&context, &who, message).await,
         Action::Send {

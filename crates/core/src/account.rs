@@ -15,6 +15,7 @@ mod commands;
 mod contacts;
 mod conversation;
 mod devices;
+mod files;
 mod git;
 mod groups;
 mod index;
@@ -30,6 +31,7 @@ mod signs;
 mod sync;
 mod sync_take;
 mod timers;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -48,12 +50,15 @@ use crate::protocol::announcement;
 use channels::Channel;
 use conversation::Conversation;
 use devices::Device;
+pub use files::AUTO_ACCEPT;
+use files::{FileNews, Files};
+pub use intake::IntakeLimits;
 use intake::Intakes;
-pub use intake::{Done, IntakeLimits, Work};
 use registration::{Op, Registration};
 use requests::Lookup;
 use sync::SyncState;
 use timers::{Timer, Timers};
+pub use work::{Done, Work};
 
 /// What an account is told at the start.
 #[derive(Debug, Clone)]
@@ -94,7 +99,7 @@ pub enum Output {
     /// For clients; it is in the store already.
     Event(Event),
     /// To be run aside, as it takes long; what came of it goes to
-    /// [`Account::handle_work`]. There is one at a time.
+    /// [`Account::handle_work`]. There may be some tens at a time.
     Work(Work),
 }
 
@@ -131,6 +136,7 @@ pub struct Account {
     intakes: Intakes,
     /// What is agreed with the other devices of the account.
     sync: SyncState,
+    files: Files,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -150,6 +156,8 @@ struct Core {
     timers: Timers,
     /// Events not written yet.
     events: Vec<EventBody>,
+    /// What commits that were indexed say about files.
+    file_news: Vec<(ConversationId, FileNews)>,
     /// Replies to give when everything is written.
     replies: Vec<(RequestId, Result<Reply, CommandError>)>,
     /// Numbers of offers and messages to remember.
@@ -255,6 +263,7 @@ impl Account {
             out: VecDeque::new(),
             timers: Timers::default(),
             events: Vec::new(),
+            file_news: Vec::new(),
             replies: Vec::new(),
             treated: Vec::new(),
             ops: BTreeMap::new(),
@@ -282,6 +291,7 @@ impl Account {
             channels: BTreeMap::new(),
             intakes: Intakes::default(),
             sync: SyncState::default(),
+            files: Files::default(),
             may_commit: false,
             core,
         };
@@ -289,6 +299,7 @@ impl Account {
         account.load_devices()?;
         account.load_sync()?;
         account.load_conversations()?;
+        account.load_files()?;
         account.start_registration();
         account.start_contacts();
         account.check_members()?;
@@ -445,6 +456,7 @@ impl Account {
     /// Writes events and everything changed, durably, then gives events and replies.
     fn flush(&mut self) -> Result<(), StoreError> {
         self.index_fresh()?;
+        self.take_file_news()?;
         let core = &mut self.core;
         let mut told = Vec::new();
         if !core.treated.is_empty() {
@@ -498,6 +510,7 @@ impl Account {
         let text = error.to_string();
         let replies = std::mem::take(&mut self.core.replies).into_iter();
         let mut waiting: Vec<RequestId> = replies.map(|(request, _)| request).collect();
+        waiting.extend(self.files.take_requests());
         for conversation in self.conversations.values_mut() {
             waiting.extend(conversation.take_requests());
         }
@@ -530,6 +543,7 @@ impl Account {
             Timer::Erase(conversation) => return self.erase_conversation(&conversation),
             Timer::OwnTyping(conversation) => return self.stop_typing(&conversation),
             Timer::Typing(conversation) => self.typing_timeout(&conversation),
+            Timer::Files => self.advance_files(),
             Timer::Maintain => self.maintain(),
             Timer::OpenSync(device) => self.open_sync(device),
             Timer::TellSync => return self.tell_sync(),

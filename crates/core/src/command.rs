@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{LocalId, Message, Presence, RegistrationState};
+use crate::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
+use crate::files::Staged;
 
 /// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
 /// clients do; this is above anything typed or pasted by people.
@@ -144,6 +145,58 @@ pub enum Command {
         /// The new text, at most [`MAX_BODY`] bytes.
         body: String,
     },
+    /// Sends a file: [`Reply::Message`] when it and its content are durable.
+    SendFile {
+        /// Where.
+        conversation: ConversationId,
+        /// Its content.
+        source: FileSource,
+        /// Its name; of a path the last component.
+        name: String,
+        /// The message it answers.
+        reply_to: Option<CommitId>,
+    },
+    /// Takes a file of ours back, from everybody: [`Reply::Message`] when it is durable.
+    DeleteFile {
+        /// Where.
+        conversation: ConversationId,
+        /// The message that offers it.
+        message: CommitId,
+    },
+    /// Files of a conversation, the newest first: [`Reply::Files`].
+    Files {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// A file: [`Reply::File`].
+    File {
+        /// Where.
+        conversation: ConversationId,
+        /// The message that offers it.
+        message: CommitId,
+    },
+    /// Fetches a file, from whoever has it: [`Reply::Done`] at once; `FileChanged` says how
+    /// it goes.
+    AcceptFile {
+        /// Where.
+        conversation: ConversationId,
+        /// The message that offers it.
+        message: CommitId,
+    },
+    /// Does not fetch a file any further: [`Reply::Done`].
+    CancelFile {
+        /// Where.
+        conversation: ConversationId,
+        /// The message that offers it.
+        message: CommitId,
+    },
+    /// The largest file that is fetched without being asked for, in bytes: [`Reply::Count`].
+    AutoAccept,
+    /// Sets that; 0 is none at all: [`Reply::Done`].
+    SetAutoAccept {
+        /// Bytes.
+        limit: u64,
+    },
     /// Messages, newest first: [`Reply::History`].
     History {
         /// Where.
@@ -211,6 +264,15 @@ pub enum Command {
     Diagnostics,
 }
 
+/// The content of a file to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileSource {
+    /// A file of this machine; a copy is taken.
+    Path(PathBuf),
+    /// What was given to the node bit by bit (`Node::stage_file`).
+    Staged(Staged),
+}
+
 /// What changes in the profile of a group: what is `None` stays, what is empty is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileChange {
@@ -252,6 +314,10 @@ pub enum Reply {
     Settings(Settings),
     /// Messages, newest first.
     History(Vec<Message>),
+    /// Files, the newest first.
+    Files(Vec<SharedFile>),
+    /// A file.
+    File(SharedFile),
     /// A number.
     Count(u64),
     /// A path.
@@ -328,6 +394,31 @@ pub struct Conversation {
     pub last: Option<CommitId>,
     /// The last message marked as read.
     pub read: Option<CommitId>,
+}
+
+/// A file in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedFile {
+    /// The message that offers it.
+    pub message: CommitId,
+    /// Who sent it.
+    pub author: AccountId,
+    /// When, in seconds, as the author says.
+    pub time: u64,
+    /// Its name, as the author says: not to be used as a path.
+    pub name: String,
+    /// Its length.
+    pub size: u64,
+    /// The SHA3-512 of its content, in hex.
+    pub sha3sum: String,
+    /// Its id among peers; empty if it was taken back.
+    pub file_id: String,
+    /// Where it is.
+    pub status: FileStatus,
+    /// How much of it is here.
+    pub received: u64,
+    /// Where it is on the disk, if it is here.
+    pub path: Option<PathBuf>,
 }
 
 /// A member of a conversation.
@@ -427,6 +518,12 @@ pub enum CommandError {
     /// There is no such message.
     #[error("no such message")]
     NoSuchMessage,
+    /// There is no such file.
+    #[error("no such file")]
+    NoSuchFile,
+    /// A file could not be taken in.
+    #[error("the file cannot be sent: {0}")]
+    File(String),
     /// There is no such contact.
     #[error("no such contact")]
     NoSuchContact,

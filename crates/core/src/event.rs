@@ -190,6 +190,23 @@ pub enum EventBody {
         /// Whether it types.
         active: bool,
     },
+    /// A file's whereabouts changed, or some more of it is here.
+    FileChanged {
+        /// In which conversation.
+        conversation: ConversationId,
+        /// The message that offers it.
+        message: CommitId,
+        /// Its id among peers.
+        file_id: String,
+        /// Where it is now.
+        status: FileStatus,
+        /// How much of it is here.
+        received: u64,
+        /// Its length.
+        size: u64,
+        /// Why, if something went wrong; else empty.
+        detail: String,
+    },
     /// A contact's connection changed.
     PresenceChanged {
         /// Whose.
@@ -277,6 +294,22 @@ impl MemberChange {
             Self::Unbanned => "unbanned",
         }
     }
+}
+
+/// Where a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileStatus {
+    /// With others; it is fetched when somebody wants it.
+    Offered,
+    /// Waits to be fetched: for somebody who has it, or for its turn.
+    Waiting,
+    /// Comes.
+    Ongoing,
+    /// Here, and what its sender sent.
+    Here,
+    /// Taken back by its sender.
+    Deleted,
 }
 
 /// How near a contact is.

@@ -12,12 +12,16 @@
 pub mod account;
 pub mod command;
 pub mod event;
+pub mod files;
 pub mod keys;
 pub mod node;
 pub mod protocol;
 
-pub use account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work};
-pub use command::{Command, CommandError, ProfileChange, Reply, Settings};
-pub use event::{Event, EventBody, LocalId, Message};
+pub use account::{
+    AUTO_ACCEPT, Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work,
+};
+pub use command::{Command, CommandError, FileSource, ProfileChange, Reply, Settings, SharedFile};
+pub use event::{Event, EventBody, FileStatus, LocalId, Message};
+pub use files::{Staged, Staging};
 pub use keys::Keys;
 pub use node::{Node, NodeConfig, NodeError};

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
+use crate::files::Staging;
 use crate::keys::{Keys, KeysError};
 use engine::{ENABLED, Ended, Engine};
 pub use pin::{PIN_LIFETIME, PinOffer};
@@ -91,6 +92,9 @@ pub enum NodeError {
     /// The database failed.
     #[error("the database failed: {0}")]
     Store(String),
+    /// A file cannot be taken in.
+    #[error("the file cannot be stored: {0}")]
+    File(String),
     /// Keys could not be made.
     #[error("cannot make keys: {0}")]
     Keys(String),
@@ -431,6 +435,22 @@ impl Node {
             Some(running) => running.engine.as_ref().map(Engine::commands),
         };
         commands.ok_or(CommandError::Stopped)?.ask(command).await
+    }
+
+    /// Begins to take in the content of a file for an account, of `length` bytes if that is
+    /// known; to be sent with [`Command::SendFile`].
+    ///
+    /// # Errors
+    /// If there is no such account, or no room on the disk.
+    pub async fn stage_file(&self, account: LocalId, length: u64) -> Result<Staging, NodeError> {
+        if !lock(&self.inner.engines).contains_key(&account) {
+            return Err(NodeError::NoSuchAccount);
+        }
+        let directory = self.account_directory(account);
+        let made = tokio::task::spawn_blocking(move || Staging::begin(&directory, length));
+        made.await
+            .map_err(|_| NodeError::Stopped)?
+            .map_err(|error| NodeError::File(error.to_string()))
     }
 
     /// Events with a cursor above `cursor`, at most `limit`.

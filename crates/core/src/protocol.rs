@@ -17,6 +17,7 @@ pub mod sip;
 pub mod sync;
 #[cfg(test)]
 mod tests_support;
+pub mod transfer;
 pub mod trust_request;
 pub mod vcard;
 

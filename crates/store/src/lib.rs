@@ -24,6 +24,7 @@ mod messages;
 mod outbox;
 mod reads;
 mod schema;
+mod shared_files;
 mod sync;
 
 pub use accounts::AccountRow;
@@ -37,4 +38,5 @@ pub use messages::MessageRow;
 pub use outbox::{OutboxKind, OutboxRow};
 pub use reads::ReadRow;
 pub use schema::schema_text;
+pub use shared_files::{FileRow, FileState};
 pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};

@@ -327,8 +327,13 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was told to.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn check(&self) -> Result<(), ValidateError> {
-        if self.0.load(Ordering::Relaxed) {
+        if self.is_set() {
             return Err(ValidateError::Stopped);
         }
         Ok(())

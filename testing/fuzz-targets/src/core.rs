@@ -6,6 +6,7 @@ use baraza_core::protocol::message::Message;
 use baraza_core::protocol::msg_channel::{ChannelMessage, MessageStream};
 use baraza_core::protocol::sip::{Addresses, MAX_HEAD, SipDecoder, SipSession};
 use baraza_core::protocol::sync::SyncMessage;
+use baraza_core::protocol::transfer::{self, TransferName};
 use baraza_core::protocol::trust_request::TrustRequest;
 use baraza_core::protocol::vcard::Profile;
 use baraza_dht::Value;
@@ -105,6 +106,26 @@ pub(crate) fn sip(data: &[u8]) -> bool {
         );
     }
     events.is_ok_and(|events| !events.is_empty())
+}
+
+/// The name of a file channel, and of a file.
+pub(crate) fn transfer_name(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    let shown = transfer::display_name(text);
+    assert_eq!(
+        transfer::display_name(&shown),
+        shown,
+        "nothing is left to clean"
+    );
+    assert!(!shown.contains(['/', '\\', '?']) && !shown.contains(char::is_control));
+    let Some(name) = TransferName::parse(text) else {
+        return false;
+    };
+    let again = TransferName::parse(&name.to_string());
+    assert_eq!(again, Some(name), "a name reads back");
+    true
 }
 
 /// A profile.

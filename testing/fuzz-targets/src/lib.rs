@@ -55,6 +55,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sip", core::sip),
     ("stun", link::stun),
     ("sync", core::sync),
+    ("transfer_name", core::transfer_name),
     ("tree", conversation::tree),
     ("value", dht::value),
     ("vcard", core::vcard),

@@ -57,6 +57,21 @@ impl Server {
         (status.unwrap_or(0), answer)
     }
 
+    /// As [`Self::raw`], but nothing more is sent, whatever the request says.
+    pub(crate) async fn raw_cut(&self, request: &str) -> (u16, String) {
+        let request = request
+            .replace("HOST", &self.api.address().to_string())
+            .replace("TOKEN", &self.token);
+        let mut stream = TcpStream::connect(self.api.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.unwrap_or(0), answer)
+    }
+
     /// A request with all that it needs.
     pub(crate) async fn ask(
         &self,

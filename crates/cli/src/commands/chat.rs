@@ -80,7 +80,7 @@ pub(crate) async fn run(context: &Context<'_>, who: &str, lines: usize) -> Resul
                     continue;
                 }
                 let message = MessageView::from(message);
-                if message.kind == "text/plain" || message.kind == "member" {
+                if matches!(message.kind.as_str(), "text/plain" | "member" | message::FILE) {
                     print(context, &message, &account)?;
                 }
             }

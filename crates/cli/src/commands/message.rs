@@ -16,6 +16,8 @@ use crate::output::{self, Progress, printable, short};
 
 /// Longer texts are refused by the node, too.
 const MAX_TEXT: u64 = 1024 * 1024;
+/// The type of a message that offers a file.
+pub(crate) const FILE: &str = "application/data-transfer+json";
 /// Messages asked for at once.
 const PAGE: usize = 500;
 
@@ -176,7 +178,7 @@ pub(crate) async fn read(
         part.all
             || matches!(
                 message.kind.as_str(),
-                "text/plain" | "application/edited-message"
+                "text/plain" | "application/edited-message" | FILE
             )
     };
     let forward = part.after.is_some();
@@ -244,6 +246,10 @@ pub(crate) fn show(message: &MessageView, account: &Account) -> Result<(), CliEr
             format!("* {emoji} to {to}")
         }
         "text/plain" => printable(&message.body).replace('\n', "\n    "),
+        FILE => {
+            let (name, size) = (field("displayName"), field("totalSize"));
+            format!("* file {} ({} bytes)", printable(name), printable(size))
+        }
         "member" => {
             let what = match field("action") {
                 "add" => "was invited",

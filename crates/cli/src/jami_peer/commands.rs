@@ -144,7 +144,9 @@ impl Peer {
                 self.ask(account, Command::ConversationInfo { conversation })
                     .await
             }
+            "accept_file" => self.accept_file(with).await,
             "accept_request" => self.accept_request(with).await,
+            "cancel_file" => self.cancel_file(with).await,
             "add_contact" => {
                 let account = self.account(&mut with)?;
                 let contact = with.id("jami_id")?;
@@ -250,6 +252,7 @@ impl Peer {
                     .await
             }
             "requests" => self.simple(with, Command::Requests).await,
+            "send_file" => self.send_file(with).await,
             "send_message" => self.send_message(with).await,
             "send_request" => {
                 let account = self.account(&mut with)?;
@@ -273,7 +276,7 @@ impl Peer {
     }
 
     /// The account named, or the first one.
-    fn account(&self, with: &mut Arguments) -> anyhow::Result<LocalId> {
+    pub(crate) fn account(&self, with: &mut Arguments) -> anyhow::Result<LocalId> {
         match with.optional_id("account")? {
             Some(account) => Ok(account),
             None => {
@@ -502,7 +505,7 @@ impl Peer {
 }
 
 /// Waits for an event that may change something, for the deadline, or for a while.
-async fn next_of(
+pub(crate) async fn next_of(
     events: &mut broadcast::Receiver<std::sync::Arc<baraza_core::Event>>,
     deadline: Instant,
     relevant: impl Fn(&EventBody) -> bool,
@@ -523,7 +526,7 @@ fn password(with: &mut Arguments, name: &str) -> anyhow::Result<Option<Password>
     Ok(Some(Password::new(with.text(name)?)).filter(|password| !password.is_empty()))
 }
 
-fn conversation(with: &mut Arguments) -> anyhow::Result<ConversationId> {
+pub(crate) fn conversation(with: &mut Arguments) -> anyhow::Result<ConversationId> {
     with.id("conversation")
 }
 

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod commands;
+mod files;
 mod output;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};

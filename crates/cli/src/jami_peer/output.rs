@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use baraza_core::event::{Event, EventBody};
-use baraza_core::{Message, Node};
+use baraza_core::{FileStatus, Message, Node};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
@@ -180,6 +180,34 @@ fn line(event: &Event) -> Option<Value> {
             "contact_id": account,
             "status": u8::from(*active),
         }),
+        EventBody::FileChanged {
+            conversation,
+            message,
+            file_id,
+            status,
+            received,
+            size,
+            ..
+        } => {
+            let (code, state) = match status {
+                FileStatus::Offered => (7, "closed_by_host"),
+                FileStatus::Waiting => (3, "wait_peer"),
+                FileStatus::Ongoing => (5, "ongoing"),
+                FileStatus::Here => (6, "finished"),
+                // Nothing of a transfer: the message says it.
+                FileStatus::Deleted => return None,
+            };
+            json!({
+                "event": "dataTransferEvent",
+                "conversation": conversation,
+                "interaction": message,
+                "file_id": file_id,
+                "code": code,
+                "state": state,
+                "received": received,
+                "size": size,
+            })
+        }
         // The daemon has nothing like it; here it says why something did not arrive.
         EventBody::SyncError {
             conversation,

@@ -11,12 +11,14 @@ use baraza_wire::{AccountId, ConversationId, DeviceId};
 use bytes::Bytes;
 
 use crate::account::devices::Carrier;
+use crate::account::files::{FileKey, Serving};
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
 use crate::protocol::msg_channel::MessageStream;
 use crate::protocol::msgpack_stream::MsgpackStream;
 use crate::protocol::sip::{self, Addresses, SipSession};
 use crate::protocol::sync;
+use crate::protocol::transfer::{FileRequest, TransferName};
 
 /// Bytes of instant messages waiting to be written on one channel.
 const MAX_WAITING: usize = 1 << 20;
@@ -56,6 +58,10 @@ pub(super) enum ChannelKind {
     },
     /// What devices of the own account tell each other.
     Sync(MsgpackStream),
+    /// We fetch a file.
+    FetchFile(FileKey),
+    /// The peer fetches a file.
+    ServeFile(Box<Serving>),
     /// Nothing we need: read and forgotten.
     Discard,
 }
@@ -134,6 +140,7 @@ enum Wish {
     Git(ConversationId),
     /// Another device of the account wants to tell of changes.
     Sync,
+    File(FileRequest),
     /// A profile is pushed, which is not kept yet.
     Profile,
     Other,
@@ -159,14 +166,11 @@ impl Wish {
                 _ => Self::Other,
             };
         }
-        if let Some(rest) = name.strip_prefix("data-transfer://") {
-            // Pushed profiles end so; one that is pulled is `<conversation>/profile/<uri>.vcf`.
-            let path = rest.split('?').next().unwrap_or_default();
-            if path.ends_with("/profile.vcf") {
-                return Self::Profile;
-            }
+        match TransferName::parse(name) {
+            Some(TransferName::File(wish)) => Self::File(wish),
+            Some(TransferName::PushedProfile { .. }) => Self::Profile,
+            _ => Self::Other,
         }
-        Self::Other
     }
 }
 
@@ -180,12 +184,14 @@ impl Account {
             } => self.requested(channel, &peer, &name),
             Event::Opened { channel, peer } => self.opened(channel, &peer),
             Event::Failed { channel, reason } => self.failed(channel, reason),
-            Event::Data { channel, bytes } => self.data(channel, &bytes),
+            Event::Data { channel, bytes } => self.data(channel, bytes),
             Event::Sent { channel, bytes } => {
                 if let Some(state) = self.channels.get_mut(&channel) {
                     state.sent(channel, &mut self.core, bytes);
-                    if matches!(state.kind, ChannelKind::Serve { .. }) {
-                        return self.serve(channel);
+                    match state.kind {
+                        ChannelKind::Serve { .. } => return self.serve(channel),
+                        ChannelKind::ServeFile(_) => self.file_taken(channel),
+                        _ => {}
                     }
                 }
                 Ok(())
@@ -201,10 +207,16 @@ impl Account {
     }
 
     fn requested(&mut self, channel: ChannelId, peer: &Peer, name: &str) -> Result<(), StoreError> {
-        let kind = self.kind_for(peer, name);
         let of_device = self.channels.values();
         let open = of_device.filter(|channel| channel.device == peer.device);
-        let Some(kind) = kind.filter(|_| open.count() < MAX_CHANNELS_PER_DEVICE) else {
+        let too_many = open.count() >= MAX_CHANNELS_PER_DEVICE;
+        let wish = Wish::parse(name, &self.core.device);
+        let refused = too_many || self.is_banned(&peer.account);
+        if let (false, Wish::File(wish)) = (refused, &wish) {
+            return self.file_wanted(channel, peer, wish);
+        }
+        let kind = self.kind_for(peer, &wish);
+        let Some(kind) = kind.filter(|_| !refused) else {
             tracing::debug!(device = %peer.device.short(), name, "channel declined");
             self.core.link(baraza_link::Command::Decline { channel });
             return Ok(());
@@ -225,28 +237,29 @@ impl Account {
     }
 
     /// What a channel is used for if it is accepted (docs/protocol/05-swarm.md section 6).
-    fn kind_for(&self, peer: &Peer, name: &str) -> Option<ChannelKind> {
+    fn kind_for(&self, peer: &Peer, wish: &Wish) -> Option<ChannelKind> {
         let account = &peer.account;
         if self.is_banned(account) {
             return None;
         }
-        match Wish::parse(name, &self.core.device) {
+        match wish {
             Wish::Msg => Some(ChannelKind::Msg(MessageStream::new())),
             // Of strangers too: they may invite to a group.
             Wish::Sip => Some(self.core.sip_channel(*account)),
             Wish::Git(conversation) => {
-                let repository = self.conversations.get(&conversation)?.shared()?;
+                let repository = self.conversations.get(conversation)?.shared()?;
                 let allowed = repository.is_authorised(account).unwrap_or(false)
                     && !repository.is_banned_device(&peer.device).unwrap_or(true);
                 allowed.then(|| ChannelKind::Serve {
-                    conversation,
+                    conversation: *conversation,
                     server: Box::new(UploadPack::new(PackLimits::default())),
                 })
             }
             Wish::Sync => (*account == self.core.account)
                 .then(|| ChannelKind::Sync(MsgpackStream::new(sync::MAX_MESSAGE))),
             Wish::Profile => self.is_known(account).then_some(ChannelKind::Discard),
-            Wish::Other => None,
+            // A file is found out about first.
+            Wish::File(_) | Wish::Other => None,
         }
     }
 
@@ -267,7 +280,11 @@ impl Account {
             ChannelKind::Sip(_) => self.carrier_open(peer.device, channel, false),
             ChannelKind::Fetch { .. } => self.git_open(channel),
             ChannelKind::Sync(_) => self.sync_open(peer.device, channel),
-            ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
+            ChannelKind::FetchFile(_) => {
+                self.file_open(channel);
+                Ok(())
+            }
+            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::Discard => Ok(()),
         }
     }
 
@@ -330,22 +347,32 @@ impl Account {
                 self.sync_closed(state.device, channel);
                 Ok(())
             }
-            ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
+            ChannelKind::FetchFile(key) => {
+                self.file_refused(&key, channel, &reason);
+                Ok(())
+            }
+            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::Discard => Ok(()),
         }
     }
 
-    fn data(&mut self, channel: ChannelId, bytes: &Bytes) -> Result<(), StoreError> {
+    fn data(&mut self, channel: ChannelId, bytes: Bytes) -> Result<(), StoreError> {
+        if let Some(ChannelKind::FetchFile(key)) = self.channels.get(&channel).map(|it| &it.kind) {
+            // Used up when it is written.
+            self.file_data(*key, channel, bytes);
+            return Ok(());
+        }
         self.core.link(baraza_link::Command::Consumed {
             channel,
             bytes: bytes.len(),
         });
         match self.channels.get(&channel).map(|state| &state.kind) {
-            Some(ChannelKind::Msg(_)) => self.msg_data(channel, bytes),
-            Some(ChannelKind::Sip(_)) => self.sip_data(channel, bytes),
-            Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, bytes),
-            Some(ChannelKind::Serve { .. }) => self.serve_data(channel, bytes),
-            Some(ChannelKind::Sync(_)) => self.sync_data(channel, bytes),
-            Some(ChannelKind::Discard) | None => Ok(()),
+            Some(ChannelKind::Sync(_)) => self.sync_data(channel, &bytes),
+            Some(ChannelKind::Msg(_)) => self.msg_data(channel, &bytes),
+            Some(ChannelKind::Sip(_)) => self.sip_data(channel, &bytes),
+            Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, &bytes),
+            Some(ChannelKind::Serve { .. }) => self.serve_data(channel, &bytes),
+            Some(ChannelKind::FetchFile(_) | ChannelKind::ServeFile(_) | ChannelKind::Discard)
+            | None => Ok(()),
         }
     }
 
@@ -409,6 +436,14 @@ impl Account {
                 self.sync_closed(state.device, id);
                 Ok(())
             }
+            ChannelKind::FetchFile(key) => {
+                self.file_ended(&key, id);
+                Ok(())
+            }
+            ChannelKind::ServeFile(_) => {
+                self.given(id);
+                Ok(())
+            }
             ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
         }
     }
@@ -418,6 +453,15 @@ impl Account {
             Some(ChannelKind::Fetch { .. }) => self.fetch_timeout(channel),
             // An answer to a SIP message did not come: the channel is of no use.
             Some(ChannelKind::Sip(_)) => self.close_channel(channel),
+            Some(ChannelKind::FetchFile(key)) => {
+                let key = *key;
+                self.file_stalls(&key, channel);
+                Ok(())
+            }
+            Some(ChannelKind::ServeFile(_)) => {
+                self.stop_giving(channel);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -442,12 +486,15 @@ mod tests {
         assert_eq!(wish(format!("git://{other}/{chat}")), Wish::Other);
         assert_eq!(wish(format!("git://{own}/../{chat}")), Wish::Other);
         assert_eq!(wish(format!("git://{own}")), Wish::Other);
-        let push = format!("data-transfer://{chat}/{other}/profile.vcf?sha3=1");
+        let sha3 = "0f".repeat(64);
+        let push = format!("data-transfer://{chat}/{other}/profile.vcf?sha3={sha3}");
         assert_eq!(wish(push), Wish::Profile);
         let pull = format!("data-transfer://{chat}/profile/{}.vcf", "a".repeat(40));
         assert_eq!(wish(pull), Wish::Other);
         assert_eq!(wish(format!("sync://{own}")), Wish::Sync);
         assert_eq!(wish(format!("sync://{other}")), Wish::Other);
+        let file = format!("data-transfer://{chat}/{other}/{}_1", "a".repeat(40));
+        assert!(matches!(wish(file), Wish::File(file) if file.conversation == chat));
         assert_eq!(wish(format!("swarm://{chat}")), Wish::Other);
         assert_eq!(wish(String::new()), Wish::Other);
     }

@@ -56,6 +56,23 @@ impl Account {
                 self.queue_edit(request, conversation, message, body)?;
                 return Ok(None);
             }
+            Command::SendFile {
+                conversation,
+                source,
+                name,
+                reply_to,
+            } => {
+                self.send_file(request, conversation, source, &name, reply_to)?;
+                return Ok(None);
+            }
+            Command::DeleteFile {
+                conversation,
+                message,
+            } => {
+                self.flush()?;
+                self.delete_file(request, conversation, message)?;
+                return Ok(None);
+            }
             command => command,
         };
         // What was written before is there for what is asked now.
@@ -161,7 +178,32 @@ impl Account {
                 message,
             } => Reply::Delivery(self.delivery(&conversation, message)?),
             Command::Diagnostics => Reply::Diagnostics(self.diagnostics()),
-            Command::SendMessage { .. } | Command::React { .. } | Command::EditMessage { .. } => {
+            Command::Files { conversation } => self.file_list(&conversation)?,
+            Command::File {
+                conversation,
+                message,
+            } => self.file(conversation, &message)?,
+            Command::AcceptFile {
+                conversation,
+                message,
+            } => {
+                self.accept_file(conversation, message)?;
+                Reply::Done
+            }
+            Command::CancelFile {
+                conversation,
+                message,
+            } => {
+                self.cancel_file(conversation, message)?;
+                Reply::Done
+            }
+            Command::AutoAccept => self.auto_accept(),
+            Command::SetAutoAccept { limit } => self.set_auto_accept(limit)?,
+            Command::SendMessage { .. }
+            | Command::React { .. }
+            | Command::EditMessage { .. }
+            | Command::SendFile { .. }
+            | Command::DeleteFile { .. } => {
                 return Ok(None);
             }
         };
@@ -492,6 +534,8 @@ impl Account {
             ChannelKind::Fetch { conversation, .. } => format!("fetch {conversation}"),
             ChannelKind::Serve { conversation, .. } => format!("serve {conversation}"),
             ChannelKind::Sync(_) => "sync".to_owned(),
+            ChannelKind::FetchFile((_, message)) => format!("fetch file {message}"),
+            ChannelKind::ServeFile(_) => "serve file".to_owned(),
             ChannelKind::Discard => "profile".to_owned(),
         };
         let fetching = |kind: &ChannelKind| match kind {

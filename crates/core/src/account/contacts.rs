@@ -236,6 +236,7 @@ impl Account {
                 .push((request, Err(CommandError::NoSuchConversation)));
         }
         conversation.repository = None;
+        self.forget_files(id)?;
         self.core.store.begin()?;
         self.core
             .store

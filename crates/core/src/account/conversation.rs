@@ -15,6 +15,7 @@ use crate::account::timers::Timer;
 use crate::account::{Account, Core, RequestId};
 use crate::command::Reply;
 use crate::event::{EventBody, MemberChange, Message};
+use crate::protocol::transfer::file_id;
 
 /// A conversation.
 #[derive(Debug)]
@@ -486,6 +487,7 @@ impl Conversation {
                 fields,
             };
             core.store.add_message(number, &row)?;
+            core.index_file((self.row.id, number), &fresh.info, fresh.tell)?;
             if fresh.tell {
                 let conversation = self.row.id;
                 self.signs.ended(core, conversation, &message.author);
@@ -540,6 +542,15 @@ pub(super) fn message_of(info: &CommitInfo, before: Option<CommitId>) -> Message
     if matches!(info.message, baraza_swarm::Message::Merge) {
         fields.insert("body".into(), String::new());
     }
+    match &info.message {
+        baraza_swarm::Message::File { tid, name, .. } => {
+            fields.insert("fileId".into(), file_id(&info.id, tid, name));
+        }
+        baraza_swarm::Message::RemoveFile { .. } => {
+            fields.insert("fileId".into(), String::new());
+        }
+        _ => {}
+    }
     Message {
         id: info.id,
         author: info.author,
@@ -552,7 +563,8 @@ pub(super) fn message_of(info: &CommitInfo, before: Option<CommitId>) -> Message
 }
 
 /// Keys of a commit's JSON that would stand for something else in the map for clients.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 7] = [
+    "fileId",
     "id",
     "author",
     "type",

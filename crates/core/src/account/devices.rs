@@ -498,6 +498,7 @@ impl Account {
         self.dial(id);
         self.open_sync(id);
         self.check_device(id)?;
+        self.ask_for_files(&id);
         for conversation in self.cloning_from(&peer.account) {
             self.try_clone(conversation)?;
         }

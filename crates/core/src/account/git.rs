@@ -382,6 +382,7 @@ impl Account {
         }
         self.learned(id, device, &head)?;
         self.meet_devices(&id);
+        self.ask_for_files(&device);
         self.notify_all(id, Some(device))
     }
 

@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
-use baraza_swarm::{Cloned, Cloning, Listing, Received, RepositoryError, Stop};
+use baraza_swarm::{RepositoryError, Stop};
 use baraza_wire::{CommitId, ConversationId, DeviceId};
 
+use crate::account::work::{Product, Task, Work, WorkId};
 use crate::account::{Account, Output};
 use crate::event::EventBody;
 
@@ -35,50 +36,6 @@ impl Default for IntakeLimits {
             at_once: 64 << 10,
             step: 256,
         }
-    }
-}
-
-/// Long work that touches nothing of the account: see [`Output::Work`].
-#[derive(Debug)]
-pub struct Work {
-    task: Task,
-    stop: Stop,
-}
-
-#[derive(Debug)]
-enum Task {
-    Check(Box<baraza_swarm::Intake>),
-    Clone(Box<Cloning>),
-    List(Listing),
-}
-
-/// What came of a [`Work`], for [`Account::handle_work`].
-#[derive(Debug)]
-pub struct Done(Result<Product, RepositoryError>);
-
-#[derive(Debug)]
-enum Product {
-    Checked(Box<Received>),
-    Cloned(Box<Cloned>),
-    Listed(Vec<CommitId>),
-}
-
-impl Work {
-    /// Does it. Takes seconds; ends early when the account is dropped.
-    pub fn run(self) -> Done {
-        let stop = &self.stop;
-        Done(match self.task {
-            Task::Check(task) => task.run(stop).map(|it| Product::Checked(Box::new(it))),
-            Task::Clone(task) => task.run(stop).map(|it| Product::Cloned(Box::new(it))),
-            Task::List(task) => task.run(stop).map(Product::Listed),
-        })
-    }
-}
-
-impl Done {
-    /// For a thread that ended without doing its work.
-    pub fn nothing() -> Self {
-        Self(Err(RepositoryError::Stopped))
     }
 }
 
@@ -217,7 +174,8 @@ impl Account {
                         first.stage = Stage::Working(stop.clone());
                     }
                     self.intakes.working = true;
-                    let work = Work { task, stop };
+                    let id = WorkId::Intake;
+                    let work = Work { id, task, stop };
                     self.core.out.push_back(Output::Work(work));
                 }
                 Err(error) => self.intake_refused(&error)?,
@@ -255,8 +213,11 @@ impl Account {
         conversation.is_some_and(|it| it.row.state == ConversationState::Cloning)
     }
 
-    /// A work is done.
-    pub(super) fn work_done(&mut self, done: Done) -> Result<(), StoreError> {
+    /// The work on the first pack is done.
+    pub(super) fn intake_worked(
+        &mut self,
+        done: Result<Product, RepositoryError>,
+    ) -> Result<(), StoreError> {
         self.intakes.working = false;
         if let Some(id) = self.intakes.orphan.take() {
             drop(done);
@@ -267,8 +228,8 @@ impl Account {
             return Ok(());
         };
         let (id, head) = (first.conversation, first.from.map(|(_, head)| head));
-        let listed = matches!(done.0, Ok(Product::Listed(_)));
-        let commits = done.0.and_then(|product| match product {
+        let listed = matches!(done, Ok(Product::Listed(_)));
+        let commits = done.and_then(|product| match product {
             Product::Checked(received) => {
                 let conversation = self.conversations.get_mut(&id);
                 match conversation.and_then(|it| it.repository.as_mut()) {
@@ -278,6 +239,8 @@ impl Account {
             }
             Product::Cloned(cloned) => self.place_clone(&id, *cloned),
             Product::Listed(commits) => Ok(commits),
+            // Has another number.
+            Product::File(_) => Ok(Vec::new()),
         });
         let commits = match commits {
             Ok(commits) => commits,

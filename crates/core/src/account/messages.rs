@@ -66,6 +66,9 @@ impl Account {
         if original.author != self.core.account {
             return refused("only its author can edit a message");
         }
+        if original.fields.contains_key("fileId") && body.is_empty() {
+            return self.delete_file(request, id, of);
+        }
         if original.kind != "text/plain" || original.fields.contains_key("edit") {
             return refused("only a text, as it was first written, can be edited");
         }
@@ -82,7 +85,11 @@ impl Account {
     }
 
     /// Refuses what refers to a message that is not here.
-    fn must_have(&self, id: &ConversationId, commit: &CommitId) -> Result<(), CommandFailure> {
+    pub(super) fn must_have(
+        &self,
+        id: &ConversationId,
+        commit: &CommitId,
+    ) -> Result<(), CommandFailure> {
         let conversation = self.conversations.get(id);
         let conversation = conversation.ok_or(CommandError::NoSuchConversation)?;
         let position = conversation.index.position(&self.core.store, commit)?;
@@ -90,7 +97,7 @@ impl Account {
         Ok(())
     }
 
-    fn queue(
+    pub(super) fn queue(
         &mut self,
         request: RequestId,
         id: ConversationId,

@@ -36,6 +36,8 @@ pub(crate) enum Timer {
     OwnTyping(ConversationId),
     /// Somebody may have stopped typing.
     Typing(ConversationId),
+    /// Fetch files that wait for that.
+    Files,
     /// Pack loose objects.
     Maintain,
     /// Open a channel to tell a device of the own account of changes.

@@ -13,6 +13,7 @@ use baraza_store::{AccountRow, Durability, Store, StoreError};
 use baraza_wire::Rng;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::{DATABASE, Inner, NodeError, loopback, now};
 use crate::account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId};
@@ -105,7 +106,7 @@ impl Engine {
             network,
             answers: BTreeMap::new(),
             next_request: 0,
-            work: None,
+            works: JoinSet::new(),
             events: node.events.clone(),
             cursor: node.cursor.clone(),
         };
@@ -229,8 +230,6 @@ fn forward(client: baraza_dht::driver::ClientHandle) -> mpsc::UnboundedSender<ba
     sender
 }
 
-type JoinedWork = tokio::task::JoinHandle<Done>;
-
 struct Driver {
     account: Account,
     requests: mpsc::Receiver<Request>,
@@ -238,8 +237,8 @@ struct Driver {
     network: Option<Network>,
     answers: BTreeMap<RequestId, Answer>,
     next_request: u64,
-    /// What another thread does for the account.
-    work: Option<JoinedWork>,
+    /// What other threads do for the account.
+    works: JoinSet<Done>,
     events: broadcast::Sender<Arc<Event>>,
     cursor: Arc<AtomicU64>,
 }
@@ -264,7 +263,7 @@ impl Driver {
                         break false;
                     }
                 }
-                done = finished(&mut self.work) => self.account.handle_work(now(), done),
+                done = finished(&mut self.works) => self.account.handle_work(now(), done),
                 () = until(timeout) => self.account.handle_timeout(now()),
             }
         };
@@ -281,9 +280,7 @@ impl Driver {
             }
         }
         // It was told to stop, and must not write where the next life of the account does.
-        if self.work.is_some() {
-            finished(&mut self.work).await;
-        }
+        while self.works.join_next().await.is_some() {}
         failed
     }
 
@@ -365,7 +362,7 @@ impl Driver {
                 let _ = self.events.send(Arc::new(event));
             }
             Output::Work(work) => {
-                self.work = Some(tokio::task::spawn_blocking(move || work.run()));
+                self.works.spawn_blocking(move || work.run());
             }
         }
     }
@@ -402,16 +399,15 @@ async fn receive(
     }
 }
 
-async fn finished(work: &mut Option<JoinedWork>) -> Done {
-    let Some(running) = work else {
-        return std::future::pending().await;
-    };
-    let done = running.await;
-    *work = None;
-    done.unwrap_or_else(|error| {
-        tracing::error!(%error, "a pack was not taken in");
-        Done::nothing()
-    })
+async fn finished(works: &mut JoinSet<Done>) -> Done {
+    loop {
+        match works.join_next().await {
+            Some(Ok(done)) => return done,
+            // Works catch what happens to them: the node is shutting down.
+            Some(Err(error)) => tracing::error!(%error, "a work was lost"),
+            None => return std::future::pending().await,
+        }
+    }
 }
 
 async fn until(deadline: Option<Instant>) {

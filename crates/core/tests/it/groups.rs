@@ -66,7 +66,7 @@ pub(crate) fn group_of(world: &mut World, members: &[usize]) -> ConversationId {
 }
 
 /// A group of Alice (its admin), Bob and Carol, who all know of each other.
-fn group(seed: u64) -> (World, ConversationId) {
+pub(crate) fn group(seed: u64) -> (World, ConversationId) {
     let mut world = three(seed);
     let chat = group_of(&mut world, &[BOB, CAROL]);
     (world, chat)

@@ -82,9 +82,7 @@ fn cloning(world: &mut World, count: usize) -> ConversationId {
     world.hosts[BOB].holds_work = true;
     let accept = Command::AcceptRequest { conversation: chat };
     assert_eq!(world.ask(BOB, accept), Ok(Reply::Done));
-    world.until("the pack is fetched", |world| {
-        world.hosts[BOB].work.is_some()
-    });
+    world.until("the pack is fetched", |world| world.hosts[BOB].has_work());
     chat
 }
 
@@ -94,9 +92,7 @@ fn fetching(world: &mut World, chat: ConversationId, count: usize) {
     world.stop(ALICE);
     world.write_aside(ALICE, chat, count);
     world.start(ALICE);
-    world.until("the pack is fetched", |world| {
-        world.hosts[BOB].work.is_some()
-    });
+    world.until("the pack is fetched", |world| world.hosts[BOB].has_work());
 }
 
 /// Asks a host something that it has to answer before it does anything else.
@@ -220,7 +216,7 @@ fn a_crash_while_a_clone_is_taken_in_loses_nothing() {
         }
         world.hosts[BOB].holds_work = false;
         world.kill(BOB);
-        assert!(world.hosts[BOB].work.is_none());
+        assert!(!world.hosts[BOB].has_work());
         world.start(BOB);
         world.until("the conversation can be used", |world| {
             let count = Command::CountMessages { conversation: chat };
@@ -289,7 +285,7 @@ fn a_conversation_that_is_removed_while_it_is_taken_in_is_gone() {
             ban: true,
         };
         assert_eq!(world.ask(BOB, remove), Ok(Reply::Done));
-        if world.hosts[BOB].work.is_some() {
+        if world.hosts[BOB].has_work() {
             world.work(BOB);
         }
         world.hosts[BOB].holds_work = false;

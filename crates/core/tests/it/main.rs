@@ -11,6 +11,7 @@
 mod chat;
 mod devices;
 mod faults;
+mod files;
 mod groups;
 mod intake;
 mod linking;

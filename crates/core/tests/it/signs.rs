@@ -172,7 +172,7 @@ fn a_receipt_that_overtakes_its_message_counts_when_that_comes() {
     world.until("Carol has it", |world| !world.texts(2, chat).is_empty());
     mark_read(&mut world, 2, chat, message);
     world.until("Alice has fetched it", |world| {
-        world.hosts[ALICE].work.is_some()
+        world.hosts[ALICE].has_work()
     });
     world.run(Duration::from_secs(1));
     assert_eq!(read_by(&mut world, ALICE, chat, 2), None);

@@ -1,7 +1,7 @@
 //! Hosts with one account each, virtual time, and a network at the level of links and of
 //! the DHT: channels open, carry bytes in order and break; values are found at keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,10 @@ pub(crate) struct World {
     pub(crate) swallow: u64,
     /// Bytes written on channels in all, and writes.
     pub(crate) writes: u64,
+    /// Bytes of files and profiles among them.
+    pub(crate) file_bytes: u64,
+    /// Names of channels that were accepted, and by whom.
+    pub(crate) accepted: Vec<(usize, String)>,
 }
 
 pub(crate) struct Host {
@@ -54,7 +58,9 @@ pub(crate) struct Host {
     pub(crate) intake: IntakeLimits,
     /// Whether it keeps what it is to run aside.
     pub(crate) holds_work: bool,
-    pub(crate) work: Option<Work>,
+    work: VecDeque<Work>,
+    /// A host that gives wrong bytes of files.
+    pub(crate) lies: bool,
     pub(crate) events: Vec<Event>,
     replies: BTreeMap<RequestId, Result<Reply, CommandError>>,
     next_request: u64,
@@ -63,6 +69,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// Whether it is to run something aside.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
     /// Where a conversation is.
     pub(crate) fn conversation(&self, chat: ConversationId) -> PathBuf {
         let all = self.directory.join("conversations");
@@ -110,6 +121,8 @@ impl World {
             channels: BTreeMap::new(),
             swallow: 0,
             writes: 0,
+            file_bytes: 0,
+            accepted: Vec::new(),
         }
     }
 
@@ -159,7 +172,8 @@ impl World {
             cut: false,
             intake: IntakeLimits::default(),
             holds_work: false,
-            work: None,
+            work: VecDeque::new(),
+            lies: false,
             events: Vec::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -203,7 +217,7 @@ impl World {
     pub(crate) fn kill(&mut self, host: usize) {
         let it = &mut self.hosts[host];
         it.account = None;
-        it.work = None;
+        it.work.clear();
         it.life += 1;
         it.listens.clear();
         self.lose_links(host, NOTICE_DEATH);
@@ -534,7 +548,7 @@ impl World {
                 Some(Output::Event(event)) => self.hosts[host].events.push(event),
                 Some(Output::Work(work)) => {
                     let it = &mut self.hosts[host];
-                    assert!(it.work.replace(work).is_none(), "two works at a time");
+                    it.work.push_back(work);
                     if !it.holds_work {
                         self.work(host);
                         return self.drain(host);
@@ -547,7 +561,7 @@ impl World {
     /// Does what a host is to run aside.
     pub(crate) fn work(&mut self, host: usize) {
         let it = &mut self.hosts[host];
-        let done = it.work.take().expect("a work").run();
+        let done = it.work.pop_front().expect("a work").run();
         if let Some(account) = &mut it.account {
             account.handle_work(self.now, done);
         }
@@ -596,6 +610,7 @@ impl World {
                     return;
                 };
                 end.open = true;
+                self.accepted.push((host, end.name.clone()));
                 let (other, theirs) = (end.host, end.channel);
                 if let Some(end) = self.channels.get_mut(&(other, theirs)) {
                     end.open = true;
@@ -626,6 +641,14 @@ impl World {
                 };
                 assert!(end.open, "a write on a channel that is not open");
                 let (other, theirs) = (end.host, end.channel);
+                let file = end.name.starts_with("data-transfer://");
+                let mut bytes = bytes;
+                if file {
+                    self.file_bytes += bytes.len() as u64;
+                    if self.hosts[host].lies {
+                        bytes = bytes.iter().map(|byte| !byte).collect();
+                    }
+                }
                 let instant = end.name.starts_with("msg:") || end.name == "sip";
                 let sent = LinkEvent::Sent {
                     channel,
@@ -703,6 +726,49 @@ impl World {
             };
             self.send(host, 2 * LATENCY, Input::Dht(found));
         }
+    }
+
+    /// A host asks another for a channel, whatever it may ask for; whether it gets it.
+    pub(crate) fn knock(&mut self, from: usize, to: usize, name: &str) -> bool {
+        self.hosts[from].next_channel += 1;
+        // Not one that its account would choose.
+        let channel = ChannelId((1 << 40) + self.hosts[from].next_channel);
+        let end = End {
+            host: to,
+            channel: ChannelId(0),
+            name: name.to_owned(),
+            open: false,
+        };
+        self.channels.insert((from, channel), end);
+        let before = self.accepted.len();
+        let ask = Input::Ask {
+            from,
+            channel,
+            name: name.to_owned(),
+        };
+        self.send(to, LATENCY, ask);
+        self.run(20 * LATENCY);
+        let accepted = &self.accepted[before..];
+        accepted.iter().any(|(by, what)| *by == to && what == name)
+    }
+
+    /// Lets a host that is down have written something to a conversation that its program
+    /// would not have.
+    pub(crate) fn forge(
+        &mut self,
+        host: usize,
+        chat: ConversationId,
+        message: baraza_swarm::Message,
+    ) -> CommitId {
+        let it = &self.hosts[host];
+        assert!(it.account.is_none());
+        let mut repository = baraza_swarm::Repository::open(&it.conversation(chat)).unwrap();
+        let author = baraza_swarm::Author {
+            identity: &it.keys.identity,
+            name: it.name,
+        };
+        let commits = repository.commit_batch(author, &[message], self.now.unix);
+        commits.unwrap()[0]
     }
 
     // ---- what people do

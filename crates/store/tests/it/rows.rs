@@ -1,6 +1,6 @@
 use baraza_store::{
     AccountRow, ContactRow, ConversationRow, ConversationState, DeliveryRow, DeviceKind, DeviceRow,
-    Durability, MessageRow, OutboxKind, OutboxRow, RequestRow, Store,
+    Durability, FileRow, FileState, MessageRow, OutboxKind, OutboxRow, RequestRow, Store,
 };
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
@@ -215,4 +215,37 @@ fn treated_numbers_use_all_bits_and_are_bounded() {
     let left = store.treated(number).unwrap();
     assert_eq!(left.len(), 4096);
     assert!(!left.contains(&u64::MAX), "the oldest go first");
+}
+
+#[test]
+fn files_keep_their_state_and_go_with_their_conversation() {
+    let (_directory, mut store) = store();
+    let account = store.add_account(&account(1)).unwrap();
+    let chat = store.add_conversation(account, &conversation(1)).unwrap();
+    let row = |id: u8, sha3: &str, time| FileRow {
+        message: CommitId::new([id; 20]),
+        author: AccountId::new([3; 20]),
+        time,
+        name: "../سلام.jpg".into(),
+        sha3: sha3.into(),
+        tid: "5".into(),
+        size: 5 << 30,
+        state: FileState::Offered,
+        changed: 0,
+    };
+    let (mut one, two) = (row(1, "aa", 5), row(2, "aa", 6));
+    store.add_file(chat, &one).unwrap();
+    store.add_file(chat, &two).unwrap();
+    store
+        .set_file_state(chat, &one.message, FileState::Here, 77)
+        .unwrap();
+    // The index may be made anew.
+    store.add_file(chat, &one).unwrap();
+    (one.state, one.changed) = (FileState::Here, 77);
+    assert_eq!(store.file(chat, &one.message).unwrap(), Some(one.clone()));
+    assert_eq!(store.files(chat).unwrap(), [two.clone(), one.clone()]);
+    assert_eq!(store.files_like(chat, "aa").unwrap(), [one.clone(), two]);
+    assert_eq!(store.files_like(chat, "bb").unwrap(), []);
+    store.remove_conversation(chat).unwrap();
+    assert_eq!(store.files(chat).unwrap(), []);
 }

@@ -1,0 +1,140 @@
+//! Contents that are being fetched.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use baraza_swarm::Stop;
+use bytes::Bytes;
+
+use super::{BLOCK, Digest, FileError, need_room, place};
+
+/// A content that is being fetched, open for writing at its end.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    path: PathBuf,
+    file: File,
+    digest: Digest,
+    length: u64,
+}
+
+/// What is known of a content that is not whole and not being fetched.
+#[derive(Debug, Clone)]
+pub(crate) struct Parked {
+    digest: Digest,
+    length: u64,
+}
+
+impl Sink {
+    /// Goes on with what there is of a content of `total` bytes. What an earlier run left
+    /// is read, for its hash, unless there is a `parked` that fits.
+    pub(crate) fn open(
+        path: PathBuf,
+        parked: Option<Parked>,
+        total: u64,
+        stop: &Stop,
+    ) -> Result<Self, FileError> {
+        if let Some(directory) = path.parent() {
+            if let Some(above) = directory.parent() {
+                baraza_store::files::private_directory(above)?;
+            }
+            baraza_store::files::private_directory(directory)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)?;
+        let mut length = file.metadata()?.len();
+        if length > total {
+            file.set_len(0)?;
+            length = 0;
+        }
+        if let Some(directory) = path.parent() {
+            need_room(directory, total.saturating_sub(length))?;
+        }
+        let mut sink = Self {
+            path,
+            file,
+            digest: Digest::new(),
+            length,
+        };
+        match parked.filter(|parked| parked.length == length) {
+            Some(parked) => sink.digest = parked.digest,
+            None => sink.read_back(stop)?,
+        }
+        Ok(sink)
+    }
+
+    /// Reads what is there.
+    fn read_back(&mut self, stop: &Stop) -> Result<(), FileError> {
+        let mut left = self.length;
+        let mut block = vec![0; BLOCK];
+        while left > 0 {
+            if stop.is_set() {
+                return Err(FileError::Stopped);
+            }
+            let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            let Some(part) = block.get_mut(..most) else {
+                break;
+            };
+            self.file.read_exact(part)?;
+            self.digest.update(part);
+            left = left.saturating_sub(u64::try_from(most).unwrap_or(left));
+        }
+        Ok(())
+    }
+
+    /// How much there is.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Adds to it.
+    pub(crate) fn write(&mut self, pieces: &[Bytes]) -> Result<(), FileError> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            match self.file.write_vectored(rest) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for piece in pieces {
+            self.digest.update(piece);
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.length = self.length.saturating_add(length);
+        }
+        Ok(())
+    }
+
+    /// It is whole: if it is what it should be, moves it to its place, durably, and returns
+    /// when it was changed; else removes it.
+    pub(crate) fn finish(self, to: &Path, sha3: &str) -> Result<u64, FileError> {
+        if self.digest.finish() != sha3 {
+            std::fs::remove_file(&self.path)?;
+            return Err(FileError::Wrong);
+        }
+        self.file.sync_all()?;
+        Ok(place(&self.path, to)?)
+    }
+
+    /// Closes it for now.
+    pub(crate) fn park(self) -> Parked {
+        Parked {
+            digest: self.digest,
+            length: self.length,
+        }
+    }
+}
+
+impl Parked {
+    /// How much there is.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+}
