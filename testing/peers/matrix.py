@@ -772,6 +772,7 @@ def main() -> int:
 import matrix_drt  # noqa: E402,F401  (its rows)
 import matrix_groups  # noqa: E402,F401  (its rows)
 import matrix_linking  # noqa: E402,F401
+import matrix_files  # noqa: E402,F401
 import matrix_signs  # noqa: E402,F401
 
 if __name__ == "__main__":

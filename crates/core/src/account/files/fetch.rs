@@ -1,6 +1,6 @@
 //! Fetching files: what waits for that, from whom, and how far it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use baraza_link::{ChannelId, FailReason};
@@ -19,6 +19,8 @@ use crate::protocol::transfer::{FileRequest, TransferName, file_id};
 
 /// Files fetched at once.
 const AT_ONCE: usize = 4;
+/// Bytes written at a time.
+const AT_A_TIME: usize = 512 << 10;
 /// Files waiting to be fetched, if nobody asked for them; and if somebody did.
 pub(super) const MAX_UNASKED: usize = 1000;
 const MAX_WANTS: usize = 10_000;
@@ -88,8 +90,7 @@ struct Flow {
     /// `None` while it is being written.
     sink: Option<Sink>,
     /// What came and is not being written yet.
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
+    pending: VecDeque<Bytes>,
     /// Bytes that are being written.
     writing: usize,
     /// Where it began, and where it is, with all that came.
@@ -446,8 +447,7 @@ impl Account {
             device,
             channel: Some(channel),
             sink: Some(sink),
-            pending: Vec::new(),
-            pending_bytes: 0,
+            pending: VecDeque::new(),
             writing: 0,
             start,
             received: start,
@@ -511,8 +511,7 @@ impl Account {
             return self.pump_file(key);
         }
         flow.received = flow.received.saturating_add(length);
-        flow.pending_bytes = flow.pending_bytes.saturating_add(bytes.len());
-        flow.pending.push(bytes);
+        flow.pending.push_back(bytes);
         let device = flow.device;
         if let Some(want) = self.files.wants.get_mut(&key)
             && let Some(givers) = &mut want.givers
@@ -550,13 +549,20 @@ impl Account {
             // When that is written.
             return;
         };
-        let pieces = std::mem::take(&mut flow.pending);
         if flow.too_long {
             drop(sink);
             self.remove_aside(&self.core.area().partial(&key.0, &key.1));
             return self.was_wrong(key);
         }
-        if flow.received == size {
+        // Not all at once, so that more can come while these are being hashed.
+        let (mut pieces, mut taken) = (Vec::new(), 0_usize);
+        while taken < AT_A_TIME
+            && let Some(piece) = flow.pending.pop_front()
+        {
+            taken = taken.saturating_add(piece.len());
+            pieces.push(piece);
+        }
+        if flow.received == size && flow.pending.is_empty() {
             let channel = flow.channel.take();
             if let Some(channel) = channel {
                 self.drop_channel(channel);
@@ -564,7 +570,7 @@ impl Account {
             return self.finish(key, sink, pieces);
         }
         if !pieces.is_empty() {
-            flow.writing = std::mem::take(&mut flow.pending_bytes);
+            flow.writing = taken;
             let task = FileTask::Write { sink, pieces };
             self.files
                 .start(&mut self.core, Job::Fetch(key, serial), task);
