@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::routes::{accounts, contacts, conversations, events, groups, linking, signs, status};
+use crate::routes::{
+    accounts, contacts, conversations, devices, events, groups, linking, signs, status,
+};
 use crate::{error, types};
 
 #[derive(OpenApi)]
@@ -33,6 +35,8 @@ use crate::{error, types};
         groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
         groups::ban, groups::react, groups::edit,
         signs::typing, signs::settings, signs::change_settings,
+        devices::list, devices::rename, devices::revoke, devices::preferences,
+        devices::change_preferences,
         events::poll, events::socket,
     ),
     components(schemas(

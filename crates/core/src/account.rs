@@ -24,9 +24,11 @@ mod intake;
 mod known;
 mod merge;
 mod messages;
+mod own;
 mod preferences;
 mod registration;
 mod requests;
+mod revocation;
 mod routing;
 mod signs;
 mod sync;
@@ -54,6 +56,7 @@ use intake::Intakes;
 pub use intake::{Done, IntakeLimits, Work};
 use registration::{Op, Registration};
 use requests::Lookup;
+use revocation::Revoked;
 use sync::SyncState;
 use timers::{Timer, Timers};
 
@@ -133,6 +136,8 @@ pub struct Account {
     intakes: Intakes,
     /// What is agreed with the other devices of the account.
     sync: SyncState,
+    /// Devices that were revoked.
+    revoked: Revoked,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -284,15 +289,18 @@ impl Account {
             channels: BTreeMap::new(),
             intakes: Intakes::default(),
             sync: SyncState::default(),
+            revoked: Revoked::default(),
             may_commit: false,
             core,
         };
         account.core.store.begin()?;
         account.load_devices()?;
         account.load_sync()?;
+        account.load_revocations()?;
         account.load_conversations()?;
         account.update_all_routing()?;
         account.start_registration();
+        account.check_ourselves();
         account.start_contacts();
         account.check_members()?;
         Ok(account)

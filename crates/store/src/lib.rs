@@ -23,6 +23,7 @@ mod lock;
 mod messages;
 mod outbox;
 mod reads;
+mod revocations;
 mod schema;
 mod sync;
 
@@ -36,5 +37,6 @@ pub use lock::{DirectoryLock, LockError};
 pub use messages::MessageRow;
 pub use outbox::{OutboxKind, OutboxRow};
 pub use reads::ReadRow;
+pub use revocations::RevocationRow;
 pub use schema::schema_text;
 pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};
