@@ -769,8 +769,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-import matrix_drt  # noqa: E402,F401  (its rows)
-import matrix_groups  # noqa: E402,F401  (its rows)
+import matrix_devices  # noqa: E402,F401  (its rows)
+import matrix_drt  # noqa: E402,F401
+import matrix_groups  # noqa: E402,F401
 import matrix_linking  # noqa: E402,F401
 import matrix_files  # noqa: E402,F401
 import matrix_signs  # noqa: E402,F401

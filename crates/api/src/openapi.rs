@@ -6,7 +6,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
-    accounts, contacts, conversations, events, files, groups, linking, signs, status, views,
+    accounts, contacts, conversations, devices, events, files, groups, linking, signs, status,
+    views,
 };
 use crate::{error, types};
 
@@ -38,6 +39,8 @@ use crate::{error, types};
         files::delete, files::auto_accept, files::set_auto_accept,
         views::entries, views::search,
         signs::rejoin, signs::typing, signs::settings, signs::change_settings,
+        devices::list, devices::rename, devices::revoke, devices::preferences,
+        devices::change_preferences,
         events::poll, events::socket,
     ),
     components(schemas(

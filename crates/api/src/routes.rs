@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod groups;
@@ -44,6 +45,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/settings",
             get(signs::settings).patch(signs::change_settings),
         )
+        .route("/devices", get(devices::list))
+        .route("/devices/{device}", axum::routing::patch(devices::rename))
+        .route("/devices/{device}/revoke", post(devices::revoke))
         .route("/contacts", get(contacts::list).post(contacts::add))
         .route(
             "/contacts/{id}",
@@ -121,6 +125,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(
             "/conversations/{conversation}/files/{message}/cancel",
             post(files::cancel),
+        )
+        .route(
+            "/conversations/{conversation}/preferences",
+            get(devices::preferences).patch(devices::change_preferences),
         )
         .route(
             "/conversations/{conversation}/read",
@@ -249,6 +257,7 @@ impl From<NodeError> for ApiError {
         let text = error.to_string();
         match error {
             NodeError::NoSuchAccount => no_such_account(),
+            NodeError::NoSuchDevice => Self::not_found("no_such_device", text),
             NodeError::Exists(_) => Self::conflict("account_exists", text),
             NodeError::Archive(_) => Self::unprocessable("archive_refused", text),
             NodeError::WrongPassword => Self::unprocessable("wrong_password", text),

@@ -124,7 +124,63 @@ pub struct Exported {
     pub archive: String,
 }
 
-secret_debug!(NewAccount, ImportAccount, ExportAccount, Exported);
+secret_debug!(
+    NewAccount,
+    ImportAccount,
+    ExportAccount,
+    Exported,
+    RevokeDevice
+);
+
+/// Revokes a device.
+#[derive(Clone, Deserialize, Serialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeDevice {
+    /// The account's password; none if empty.
+    #[serde(default)]
+    pub password: String,
+}
+
+/// Changes a device.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeDevice {
+    /// Its name.
+    pub name: String,
+}
+
+/// A device of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Device {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is this one.
+    pub current: bool,
+    /// Whether it was revoked: nothing of it counts any more.
+    pub revoked: bool,
+    /// `offline`, `available` (announced on the DHT) or `connected`.
+    #[schema(value_type = String)]
+    pub presence: Presence,
+    /// When it was last seen.
+    #[schema(value_type = u64)]
+    pub seen: UnixTime,
+}
+
+impl From<core::OwnDevice> for Device {
+    fn from(device: core::OwnDevice) -> Self {
+        Self {
+            id: device.id,
+            name: device.name,
+            current: device.current,
+            revoked: device.revoked,
+            presence: device.presence,
+            seen: device.seen,
+        }
+    }
+}
 
 /// Changes an account.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema, Default)]
@@ -166,6 +222,9 @@ pub struct Contact {
     /// `offline`, `available` (announced on the DHT) or `connected`.
     #[schema(value_type = String)]
     pub presence: Presence,
+    /// Why the last attempt to connect failed, if it is available but not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 impl From<core::Contact> for Contact {
@@ -177,6 +236,7 @@ impl From<core::Contact> for Contact {
             blocked: contact.banned,
             conversation: contact.conversation,
             presence: contact.presence,
+            unreachable: contact.unreachable,
         }
     }
 }

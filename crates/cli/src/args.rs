@@ -269,7 +269,7 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: ConversationAction,
     },
-    /// Bring the account to further devices
+    /// Look at the account's devices; bring it to further ones, name this one, revoke others
     Device {
         #[command(subcommand)]
         action: DeviceAction,
@@ -443,16 +443,6 @@ pub(crate) enum AccountAction {
     },
 }
 
-/// What is done with devices.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeviceAction {
-    /// Show a PIN, with which another device becomes one of the account, for ten minutes
-    Pin {
-        #[command(flatten)]
-        password: PasswordOptions,
-    },
-}
-
 /// What is done with contacts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContactAction {
@@ -484,6 +474,33 @@ pub(crate) enum ContactAction {
     Unblock {
         /// Their Jami ID, or the beginning of it
         id: String,
+    },
+}
+
+/// What is done with devices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceAction {
+    /// List the devices of the account
+    List,
+    /// Show a PIN, with which another device becomes one of the account, for ten minutes
+    Pin {
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Give this device a name
+    Rename {
+        /// The name
+        name: String,
+    },
+    /// Revoke another device, which was lost or stolen: it is refused from now on, for ever
+    Revoke {
+        /// Its ID, or the beginning of it
+        device: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -584,6 +601,13 @@ pub(crate) enum ConversationAction {
         /// The Jami ID of the member to clone from; an admin if left out
         #[arg(long, value_name = "ID")]
         from: Option<String>,
+    },
+    /// Show or set how a conversation is shown, on all your devices
+    Set {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// As `color=#123456`, `symbol=🌳` or `ignoreNotifications=true`; `color=` removes it
+        preferences: Vec<String>,
     },
     /// Leave a conversation, and remove it here
     Leave {

@@ -33,8 +33,8 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Account { action } => account::run(&context, action).await,
         Action::Chat { who, lines } => chat::run(&context, &who, lines).await,
         Action::Contact { action } => contact::run(&context, action).await,
-        Action::Device { action } => device::run(&context, action).await,
         Action::Conversation { action } => conversation::run(&context, action).await,
+        Action::Device { action } => device::run(&context, action).await,
         Action::Message {
             action: MessageAction::Status { who, message },
         } => message::status(&context, &who, message).await,

@@ -64,6 +64,17 @@ pub(crate) async fn conversation(
 }
 
 /// The contact `who` means.
+/// A device of the account, named by its id or the beginning of it.
+pub(crate) fn device(
+    list: Vec<baraza_api::types::Device>,
+    who: &str,
+) -> Result<baraza_api::types::Device, CliError> {
+    let wanted = wanted(who);
+    pick(list, "device", who, |device| {
+        begins(&device.id.to_hex(), &wanted)
+    })
+}
+
 pub(crate) async fn contact(
     client: &Client,
     account: &Account,

@@ -27,9 +27,11 @@ mod intake;
 mod known;
 mod merge;
 mod messages;
+mod own;
 mod preferences;
 mod registration;
 mod requests;
+mod revocation;
 mod routing;
 mod signs;
 mod sync;
@@ -61,6 +63,7 @@ pub use intake::IntakeLimits;
 use intake::Intakes;
 use registration::{Op, Registration};
 use requests::Lookup;
+use revocation::Revoked;
 use sync::SyncState;
 use timers::{Timer, Timers};
 pub use work::{Done, Work};
@@ -144,6 +147,8 @@ pub struct Account {
     files: Files,
     /// Conversations of which not all messages are in their view yet.
     behind: BTreeSet<ConversationId>,
+    /// Devices that were revoked.
+    revoked: Revoked,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -300,17 +305,20 @@ impl Account {
             sync: SyncState::default(),
             files: Files::default(),
             behind: BTreeSet::new(),
+            revoked: Revoked::default(),
             may_commit: false,
             core,
         };
         account.core.store.begin()?;
         account.load_devices()?;
         account.load_sync()?;
+        account.load_revocations()?;
         account.load_conversations()?;
         account.load_files()?;
         account.behind = account.find_behind();
         account.update_all_routing()?;
         account.start_registration();
+        account.check_ourselves();
         account.start_contacts();
         account.check_members()?;
         Ok(account)

@@ -35,7 +35,8 @@ pub enum Command {
         name: String,
     },
     /// Asks somebody to become a contact; makes the one-to-one conversation. To a contact
-    /// that there is already, sends the request again: [`Reply::Conversation`].
+    /// that there is already, sends the request again; to oneself nothing is sent:
+    /// [`Reply::Conversation`].
     SendRequest {
         /// Who.
         to: AccountId,
@@ -240,6 +241,19 @@ pub enum Command {
         /// Which conversation.
         conversation: ConversationId,
     },
+    /// The devices of the own account: [`Reply::Devices`].
+    Devices,
+    /// Gives this device a name, which the other devices of the account show:
+    /// [`Reply::Done`].
+    RenameDevice {
+        /// The name, one line of at most [`MAX_NAME`] bytes.
+        name: String,
+    },
+    /// Takes in a list of revoked devices, signed by the own account: [`Reply::Done`].
+    TakeRevocations {
+        /// The list, as DER.
+        list: Vec<u8>,
+    },
     /// How a conversation is shown: [`Reply::Preferences`].
     Preferences {
         /// Which.
@@ -346,6 +360,8 @@ pub enum Reply {
     Conversations(Vec<Conversation>),
     /// `mode` and, where there are, `title`, `description`, `avatar`.
     Info(BTreeMap<String, String>),
+    /// The devices of the own account, this one first.
+    Devices(Vec<OwnDevice>),
     /// Names and values: `color`, `symbol`, `ignoreNotifications` and others that clients
     /// agree about.
     Preferences(BTreeMap<String, String>),
@@ -422,6 +438,25 @@ pub struct Contact {
     pub conversation: Option<ConversationId>,
     /// How near it is.
     pub presence: Presence,
+    /// Why the last attempt to connect failed, if it is on the network but not connected.
+    pub unreachable: Option<String>,
+}
+
+/// A device of the own account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is this one.
+    pub current: bool,
+    /// Whether it was revoked: nothing of it counts any more.
+    pub revoked: bool,
+    /// How near it is.
+    pub presence: Presence,
+    /// When it was last seen.
+    pub seen: UnixTime,
 }
 
 /// A conversation that can be used.

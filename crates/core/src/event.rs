@@ -142,6 +142,16 @@ pub enum EventBody {
         /// Which.
         conversation: ConversationId,
     },
+    /// The devices of the own account, their names or presence changed.
+    DevicesChanged,
+    /// A device was revoked by its account: it is refused from now on. If it is this device,
+    /// the account does not work here any more.
+    DeviceRevoked {
+        /// The account.
+        account: AccountId,
+        /// The device.
+        device: DeviceId,
+    },
     /// How a conversation is shown was changed, here or on another device of the account.
     PreferencesChanged {
         /// Which.

@@ -2,6 +2,7 @@
 
 mod archives;
 mod create;
+mod devices;
 mod engine;
 mod pin;
 
@@ -71,6 +72,9 @@ pub enum NodeError {
     /// The node has no such account.
     #[error("no such account")]
     NoSuchAccount,
+    /// The account has no such other device, or its certificate is not known yet.
+    #[error("no such other device of the account is known")]
+    NoSuchDevice,
     /// The account is here already.
     #[error("the account {0} is here already")]
     Exists(AccountId),

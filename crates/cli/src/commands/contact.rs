@@ -45,7 +45,9 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
                         baraza_core::event::Presence::Connected => "connected",
                     },
                 };
-                output::line(&format!("{}  {state}", contact.id))?;
+                let why = contact.unreachable.as_deref().map(output::printable);
+                let why = why.map_or_else(String::new, |why| format!(", cannot be reached: {why}"));
+                output::line(&format!("{}  {state}{why}", contact.id))?;
             }
             Ok(())
         }

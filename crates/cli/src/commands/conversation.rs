@@ -68,6 +68,29 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             }
             Ok(())
         }
+        ConversationAction::Set { who, preferences } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            let path = format!("{base}/{}/preferences", conversation.id);
+            let mut changes = std::collections::BTreeMap::new();
+            for text in preferences {
+                let Some((name, value)) = text.split_once('=') else {
+                    let text = format!("{text}: a preference is set as name=value");
+                    return Err(CliError::Usage(text));
+                };
+                changes.insert(name.to_owned(), value.to_owned());
+            }
+            if !changes.is_empty() {
+                let () = client.call(Method::PATCH, &path, Some(&changes)).await?;
+            }
+            let now: std::collections::BTreeMap<String, String> = client.get(&path).await?;
+            if context.json() {
+                return output::json(&now);
+            }
+            for (name, value) in &now {
+                output::line(&format!("{name}={}", output::printable(value)))?;
+            }
+            Ok(())
+        }
         ConversationAction::Create {
             title,
             mode,

@@ -109,6 +109,9 @@ fn describe(event: &Value) -> String {
             let does = if *active { "types" } else { "stopped typing" };
             format!("{} {does} in {}", hex(account), hex(conversation))
         }
+        EventBody::DeviceRevoked { account, device } => {
+            format!("device {} of {} was revoked", hex(device), hex(account))
+        }
         EventBody::MessageDelivered {
             message, account, ..
         } => format!("{} has message {}", hex(account), hex(message)),

@@ -219,6 +219,33 @@ impl Peer {
             }
             "change_password" => self.change_password(with).await,
             "details" => self.details(with).await,
+            "devices" => {
+                let account = self.account(&mut with)?;
+                with.end()?;
+                match self.node.command(account, Command::Devices).await? {
+                    Reply::Devices(devices) => Ok(devices
+                        .into_iter()
+                        .filter(|device| !device.revoked)
+                        .map(|device| (device.id.to_hex(), json!(device.name)))
+                        .collect::<Map<String, Value>>()
+                        .into()),
+                    other => bail!("no devices: {other:?}"),
+                }
+            }
+            "revoke_device" => {
+                let account = self.account(&mut with)?;
+                let device = with.id("device")?;
+                let password = Some(Password::new(with.text("password")?));
+                let _answers_at_once = with.seconds("timeout", 60.0)?;
+                with.end()?;
+                let password = password.filter(|password| !password.is_empty());
+                match self.node.revoke_device(account, password, device).await {
+                    Ok(()) => Ok(json!(0)),
+                    Err(NodeError::Archive(_)) => Ok(json!(1)),
+                    Err(NodeError::NoSuchDevice) => Ok(json!(2)),
+                    Err(error) => Err(error.into()),
+                }
+            }
             "export_archive" => self.export_archive(with).await,
             "history" => {
                 let account = self.account(&mut with)?;

@@ -208,6 +208,8 @@ fn line(event: &Event) -> Option<Value> {
                 "size": size,
             })
         }
+        // The daemon says which; here they are asked for.
+        EventBody::DevicesChanged => json!({ "event": "knownDevicesChanged" }),
         // The daemon has nothing like it; here it says why something did not arrive.
         EventBody::SyncError {
             conversation,

@@ -265,7 +265,8 @@ impl Account {
     /// What a channel is used for if it is accepted (docs/protocol/05-swarm.md section 6).
     fn kind_for(&self, peer: &Peer, wish: &Wish) -> Option<ChannelKind> {
         let account = &peer.account;
-        if self.is_banned(account) {
+        let revoked = self.revoked.ourselves || self.revoked.revokes(&peer.chain);
+        if revoked || self.is_banned(account) {
             return None;
         }
         match wish {

@@ -13,6 +13,7 @@ use crate::command::{
     self, Command, CommandError, Contact, Diagnostics, Identity, MAX_NAME, MAX_PAGE, Member, Reply,
     Request, Role,
 };
+use crate::event::Presence;
 use crate::event::{EventBody, Message};
 
 type Result<T> = std::result::Result<T, CommandFailure>;
@@ -174,6 +175,15 @@ impl Account {
                 self.mark_read(conversation, message)?;
                 Reply::Done
             }
+            Command::Devices => Reply::Devices(self.own_device_list()),
+            Command::RenameDevice { name } => {
+                self.rename_device(name)?;
+                Reply::Done
+            }
+            Command::TakeRevocations { list } => {
+                self.revoke_command(&list)?;
+                Reply::Done
+            }
             Command::Preferences { conversation } => {
                 Reply::Preferences(self.preferences(&conversation)?)
             }
@@ -288,8 +298,20 @@ impl Account {
                 banned: row.is_banned(),
                 conversation: row.conversation,
                 presence: self.presence(&row.contact),
+                unreachable: self.unreachable(&row.contact),
             })
             .collect()
+    }
+
+    /// Why a contact that is on the network is not connected, for people.
+    fn unreachable(&self, account: &AccountId) -> Option<String> {
+        if self.presence(account) != Presence::Available {
+            return None;
+        }
+        let devices = self.devices.values();
+        let devices = devices.filter(|device| device.row.owner == *account);
+        let mut present = devices.filter(|device| !device.present.is_empty());
+        present.find_map(|device| device.failed.as_ref().map(ToString::to_string))
     }
 
     fn conversation_list(&self) -> Result<Vec<command::Conversation>> {

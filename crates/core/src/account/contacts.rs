@@ -256,7 +256,7 @@ impl Account {
     /// The command to ask somebody to become a contact.
     pub(super) fn send_request(&mut self, to: AccountId) -> Result<ConversationId, CommandFailure> {
         if to == self.core.account {
-            return Err(CommandError::Oneself.into());
+            return self.with_oneself();
         }
         if self.is_banned(&to) {
             return Err(CommandError::Blocked.into());
@@ -280,6 +280,21 @@ impl Account {
         self.add_contact(to, false, Some(id))?;
         self.owe(OutboxKind::Request, to, id)?;
         Ok(id)
+    }
+
+    /// The conversation with oneself, for notes and between one's own devices. Nobody is
+    /// asked.
+    fn with_oneself(&mut self) -> Result<ConversationId, CommandFailure> {
+        let own = self.core.account;
+        let mut all = self.conversations.values();
+        let known = all.find(|chat| {
+            let row = &chat.row;
+            row.mode == 0 && row.peer == Some(own) && !chat.is_left()
+        });
+        match known.map(|chat| chat.row.id) {
+            Some(id) => Ok(id),
+            None => self.create_one_to_one(own),
+        }
     }
 
     fn create_one_to_one(&mut self, peer: AccountId) -> Result<ConversationId, CommandFailure> {

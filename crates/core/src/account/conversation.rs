@@ -717,6 +717,9 @@ impl Account {
         };
         for device in self.devices.values() {
             let owner = device.row.owner;
+            if device.revoked {
+                continue;
+            }
             let may_have = conversation.repository.is_none() && owner == self.core.account;
             if !conversation.peers.contains_key(&device.row.device)
                 && (may_have || conversation.is_authorised(&owner))

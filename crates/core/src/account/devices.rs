@@ -59,6 +59,8 @@ pub(super) struct Device {
     pub(super) waiting: VecDeque<ChannelMessage>,
     /// When a notice last went over the DHT.
     pub(super) posted: Option<Instant>,
+    /// Whether its account has revoked it.
+    pub(super) revoked: bool,
     /// When it was last asked for an invitation.
     pub(super) asked: Option<Instant>,
     /// Since when there is a link to it that nobody wants.
@@ -92,6 +94,7 @@ impl Device {
             sync: Carrier::None,
             waiting: VecDeque::new(),
             posted: None,
+            revoked: false,
             asked: None,
             unwanted: None,
         }
@@ -190,6 +193,9 @@ impl Account {
             return false;
         };
         let owner = device.row.owner;
+        if device.revoked || self.revoked.ourselves {
+            return false;
+        }
         if owner == self.core.account {
             return true;
         }
@@ -262,6 +268,9 @@ impl Account {
                 let row = device.row.clone();
                 self.core.save_device(&row)?;
             }
+            if let Some(chain) = chain.filter(|_| news) {
+                self.chain_known(chain)?;
+            }
             return Ok(Some(id));
         }
         if self.devices.len() >= MAX_DEVICES
@@ -280,6 +289,12 @@ impl Account {
         };
         self.core.save_device(&row)?;
         self.devices.insert(id, Device::new(row));
+        if let Some(chain) = chain {
+            self.chain_known(chain)?;
+        }
+        if owner == self.core.account {
+            self.core.emit(EventBody::DevicesChanged);
+        }
         let conversations: Vec<ConversationId> = self.conversations.keys().copied().collect();
         for conversation in conversations {
             self.meet_devices(&conversation);
@@ -308,7 +323,8 @@ impl Account {
             return Ok(());
         };
         let before = self.presence(&owner);
-        let Some(device) = self.devices.get_mut(&id) else {
+        let device = self.devices.get_mut(&id);
+        let Some(device) = device.filter(|device| !device.revoked) else {
             return Ok(());
         };
         if device.present.len() >= MAX_ANNOUNCEMENTS {
@@ -369,8 +385,11 @@ impl Account {
         presence
     }
 
-    fn tell_presence(&mut self, account: &AccountId, before: Presence) {
+    pub(super) fn tell_presence(&mut self, account: &AccountId, before: Presence) {
         let presence = self.presence(account);
+        if presence != before && *account == self.core.account {
+            self.core.emit(EventBody::DevicesChanged);
+        }
         if presence != before && self.is_contact(account) {
             self.core.emit(EventBody::PresenceChanged {
                 contact: *account,
@@ -486,6 +505,12 @@ impl Account {
             return Ok(());
         }
         self.links.insert(peer.device, peer.clone());
+        self.chain_known(&peer.chain)?;
+        if self.revoked.ourselves || self.revoked.revokes(&peer.chain) {
+            let device = peer.device;
+            self.core.link(baraza_link::Command::CloseDevice { device });
+            return Ok(());
+        }
         if !self.is_known(&peer.account) {
             // Strangers may connect, but are not remembered.
             return Ok(());

@@ -30,6 +30,8 @@ pub(super) enum Op {
     Watch(AccountId),
     /// The certificate of a device, under one of its two keys.
     Lookup(DeviceId, InfoHash),
+    /// What the own account has revoked.
+    Revocations,
     /// Something left for a device.
     Post,
 }
@@ -77,6 +79,12 @@ impl Account {
 
     /// Starts the operations that do not run.
     pub(super) fn register(&mut self) {
+        if self.revoked.ourselves {
+            return;
+        }
+        if !self.has_published() {
+            self.publish_revocations();
+        }
         let keys = certificate_value::keys(self.core.identity.public_key());
         for (slot, kind) in LASTING.into_iter().enumerate() {
             if self
@@ -123,7 +131,17 @@ impl Account {
         }
     }
 
-    fn set_state(&mut self, state: RegistrationState, detail: &str) {
+    /// Does not register any more.
+    pub(super) fn end_registration(&mut self) {
+        self.core.timers.clear(Timer::Register);
+        self.registration.announced = false;
+        let lasting = std::mem::take(&mut self.registration.lasting);
+        for op in lasting.into_iter().flatten() {
+            self.core.cancel(op);
+        }
+    }
+
+    pub(super) fn set_state(&mut self, state: RegistrationState, detail: &str) {
         if self.registration.state != state {
             self.registration.state = state;
             self.core.emit(EventBody::RegistrationStateChanged {
@@ -159,6 +177,7 @@ impl Account {
                 };
                 self.operation_done(op, kind, result.is_ok())
             }
+            Event::Status { .. } if self.revoked.ourselves => Ok(()),
             Event::Status { ipv4, ipv6 } => {
                 let best = |status| ipv4 == status || ipv6 == status;
                 if best(Status::Connected) {
@@ -183,7 +202,12 @@ impl Account {
                 }
                 Ok(())
             }
-            Op::Certificate(_) if done => Ok(()),
+            Op::Certificate(_) | Op::Revocations if done => Ok(()),
+            Op::Revocations => {
+                self.unpublished();
+                self.try_again();
+                Ok(())
+            }
             Op::Announce | Op::Certificate(_) | Op::Inbox => {
                 self.core.cancel(op);
                 for slot in &mut self.registration.lasting {
@@ -242,7 +266,7 @@ impl Account {
                     self.announced(account, key, value.id)
                 }
             }
-            Ok(AccountValue::Revocations(_)) => Ok(()),
+            Ok(AccountValue::Revocations(list)) => self.revocations_heard(account, &list),
             Err(error) => {
                 tracing::debug!(%account, %error, "strange value under a Jami ID");
                 Ok(())

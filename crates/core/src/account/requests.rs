@@ -92,7 +92,7 @@ impl Account {
         let keys: Vec<PublicKey> = self
             .devices
             .values()
-            .filter(|device| device.row.owner == target)
+            .filter(|device| device.row.owner == target && !device.revoked)
             .filter_map(Device::public_key)
             .collect();
         let found = keys.len();
@@ -172,6 +172,9 @@ impl Account {
         }
         let id = delivery.sender.long_id();
         if let Some(device) = self.devices.get(&id) {
+            if device.revoked {
+                return Ok(());
+            }
             let owner = device.row.owner;
             return self.delivered(owner, &delivery.sender, delivery.value_id, delivery.content);
         }
@@ -300,6 +303,14 @@ impl Account {
         if !self.is_banned(&account) {
             self.core
                 .link(baraza_link::Command::KnowCertificate(chain.clone()));
+        }
+        // Lists of revoked devices may have waited for its certificate.
+        self.chain_known(chain)?;
+        if self.revoked.revokes(chain) {
+            if self.is_known(&account) {
+                self.meet_device(account, &lookup.key, Some(chain))?;
+            }
+            return Ok(());
         }
         for (value, content) in lookup.waiting {
             self.delivered(account, &lookup.key, value, content)?;

@@ -316,7 +316,9 @@ impl Account {
     fn devices_to_tell(&self) -> BTreeMap<DeviceId, SyncDevice> {
         let own = self.core.identity.short_id();
         let others = self.devices.values();
-        let others = others.filter(|device| device.row.owner == self.core.account);
+        let own_others =
+            |device: &&Device| device.row.owner == self.core.account && !device.revoked;
+        let others = others.filter(own_others);
         let others = others.map(|device| {
             let short = device.public_key().map(|key| key.short_id());
             (device.row.device, short)
@@ -408,7 +410,7 @@ impl Account {
         let own = self.core.account;
         let others = self.devices.values();
         let others: Vec<Carrier> = others
-            .filter(|device| device.row.owner == own)
+            .filter(|device| device.row.owner == own && !device.revoked)
             .map(|device| device.sync)
             .collect();
         let open: Vec<ChannelId> = others
@@ -439,6 +441,7 @@ impl Account {
         let now = self.core.now.instant;
         let near = |device: &Device| {
             device.row.owner == own
+                && !device.revoked
                 && device.row.kind != DeviceKind::New
                 && !matches!(device.sync, Carrier::Open(_))
         };

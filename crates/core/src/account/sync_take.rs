@@ -165,6 +165,7 @@ impl Account {
         row.own_word = own_word;
         self.save_own_device(row)?;
         self.devices_changed();
+        self.core.emit(EventBody::DevicesChanged);
         Ok(())
     }
 
@@ -290,7 +291,9 @@ impl Account {
         let contact = contacts.next().map(|row| row.contact);
         let others = theirs.members.iter().copied();
         let mut others = others.filter(|member| *member != self.core.account);
-        contact.or_else(|| others.next())
+        let alone = theirs.mode == Some(0) && theirs.members.len() == 1;
+        let own = alone.then_some(self.core.account);
+        contact.or_else(|| others.next()).or(own)
     }
 
     fn take_request(&mut self, heard: &RequestRow) -> Result<(), StoreError> {

@@ -132,6 +132,7 @@ fn fill(
         contact.banned = row.banned;
         contact.conversation = row.conversation;
     }
+    super::devices::relay(archive, store, number)?;
     let own = archive.account_id();
     for row in store.conversations(number)? {
         let conversation = archive.conversations.entry(row.id).or_default();
@@ -190,6 +191,9 @@ pub(super) fn take(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     let own = archive.account_id();
+    if let Some(row) = super::devices::row(archive) {
+        store.set_revocations(number, &own, &[row])?;
+    }
     let mut taken = Vec::new();
     for (id, contact) in &archive.contacts {
         if *id == own {

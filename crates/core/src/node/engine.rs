@@ -9,7 +9,7 @@ use std::time::Instant;
 use baraza_identity::DeviceIdentity;
 use baraza_link::driver::{Addresses, LinkHandle};
 use baraza_link::{Config as LinkConfig, Links};
-use baraza_store::{AccountRow, Durability, Store, StoreError};
+use baraza_store::{AccountRow, Durability, OwnDeviceRow, Store, StoreError};
 use baraza_wire::Rng;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -82,7 +82,8 @@ impl Engine {
             .join("accounts")
             .join(local_id.to_string());
         let keys = Keys::load(&directory)?;
-        let store = Store::open(node.config.data_dir.join(DATABASE), Durability::Full)?;
+        let mut store = Store::open(node.config.data_dir.join(DATABASE), Durability::Full)?;
+        name_device(&mut store, row)?;
         let config = AccountConfig {
             local_id,
             number: row.number,
@@ -215,6 +216,24 @@ pub(super) async fn start_links(
         },
     )
     .map_err(|error| NodeError::Network(error.to_string()))
+}
+
+/// Gives this device a name if it has none: that of the machine.
+fn name_device(store: &mut Store, row: &AccountRow) -> Result<(), NodeError> {
+    let devices = store.own_devices(row.number)?;
+    if devices.iter().any(|device| device.device == row.device_id) {
+        return Ok(());
+    }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let named = OwnDeviceRow {
+        device: row.device_id,
+        name,
+        own_word: true,
+        date: 0,
+    };
+    Ok(store.put_own_device(row.number, &named)?)
 }
 
 /// A way to give commands to the DHT without waiting.

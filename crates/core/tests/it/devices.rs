@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use baraza_core::command::{Contact, Request};
+use baraza_core::event::RegistrationState;
 use baraza_core::{Command, CommandError, EventBody, ProfileChange, Reply};
+use baraza_identity::testing;
 use baraza_wire::{CommitId, ConversationId};
 
 use crate::world::World;
@@ -455,4 +457,166 @@ fn devices_of_2023_are_told_over_the_dht() {
     world.until("blocked on the other", |world| {
         known(world).is_some_and(|bob| bob.banned)
     });
+}
+
+/// The first device revokes the second, as a node does with the archive.
+fn revoke(world: &mut World) {
+    let mut archive = testing::archive("alice");
+    let device = testing::identity("alice-2");
+    let (now, rng) = (world.now.unix, &mut world.rng);
+    let list = archive.revoke(device.chain().leaf(), now, rng).unwrap();
+    let list = list.der().to_vec();
+    let take = Command::TakeRevocations { list };
+    assert_eq!(world.ask(ALICE, take), Ok(Reply::Done));
+}
+
+fn is_revoked(world: &World, host: usize) -> bool {
+    let second = testing::identity("alice-2").device_id();
+    world.has_event(
+        host,
+        |event| matches!(event, EventBody::DeviceRevoked { device, .. } if *device == second),
+    )
+}
+
+fn linked(world: &mut World, host: usize) -> bool {
+    let second = testing::identity("alice-2").device_id();
+    match world.ask(host, Command::Diagnostics) {
+        Ok(Reply::Diagnostics(doing)) => doing.links.iter().any(|(_, device)| *device == second),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_revoked_device_is_refused_by_all_and_for_ever() {
+    let mut world = two_devices(20);
+    let chat = world.connect(ALICE, BOB);
+    ready_on_both(&mut world, chat);
+    world.say(ALICE_2, chat, "before");
+    world.settle(&[ALICE, ALICE_2, BOB], chat, 1);
+    world.until("the second is connected to bob", |world| linked(world, BOB));
+    revoke(&mut world);
+    world.until("all have heard of it", |world| {
+        [ALICE, ALICE_2, BOB]
+            .iter()
+            .all(|host| is_revoked(world, *host))
+    });
+    world.run(Duration::from_secs(2));
+    assert!(!linked(&mut world, ALICE) && !linked(&mut world, BOB));
+    // It says so, and stays away, also after a restart.
+    let Ok(Reply::Identity(identity)) = world.ask(ALICE_2, Command::Identity) else {
+        panic!("no identity");
+    };
+    assert_eq!(identity.state, RegistrationState::ErrorGeneric);
+    assert!(!identity.announced);
+    let Ok(Reply::Devices(devices)) = world.ask(ALICE, Command::Devices) else {
+        panic!("no devices");
+    };
+    assert_eq!(devices.len(), 2);
+    assert!(devices[0].current && !devices[0].revoked && devices[1].revoked);
+    // A thief makes it forget that it was revoked: everybody else knows.
+    world.kill(ALICE_2);
+    world.forget_revocations(ALICE_2);
+    world.hosts[ALICE_2].deaf = true;
+    world.stop(BOB);
+    world.stop(ALICE);
+    for host in [ALICE, BOB, ALICE_2] {
+        world.start(host);
+    }
+    world.say(ALICE_2, chat, "from the thief");
+    world.say(BOB, chat, "not for the thief");
+    world.settle(&[ALICE, BOB], chat, 2);
+    world.run(Duration::from_secs(120));
+    let of = |world: &mut World, host| {
+        let texts = world.texts(host, chat).into_iter();
+        texts.map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    assert!(!of(&mut world, BOB).contains(&"from the thief".to_owned()));
+    assert!(!of(&mut world, ALICE).contains(&"from the thief".to_owned()));
+    assert!(!of(&mut world, ALICE_2).contains(&"not for the thief".to_owned()));
+}
+
+#[test]
+fn only_the_account_itself_revokes() {
+    let mut world = two_devices(21);
+    let chat = world.connect(ALICE, BOB);
+    ready_on_both(&mut world, chat);
+    // A list of bob's, and one that is no list.
+    let mut archive = testing::archive("bob");
+    let device = testing::identity("bob");
+    let list = archive
+        .revoke(device.chain().leaf(), world.now.unix, &mut world.rng)
+        .unwrap();
+    let list = list.der().to_vec();
+    let take = Command::TakeRevocations { list };
+    assert_eq!(world.ask(ALICE, take), Ok(Reply::Done));
+    let take = Command::TakeRevocations { list: vec![1, 2] };
+    assert!(matches!(
+        world.ask(ALICE, take),
+        Err(CommandError::Invalid(_))
+    ));
+    world.say(BOB, chat, "still here");
+    world.settle(&[ALICE, ALICE_2, BOB], chat, 1);
+}
+
+#[test]
+fn devices_have_names_that_all_know() {
+    let mut world = two_devices(22);
+    let names = |world: &mut World, host| match world.ask(host, Command::Devices) {
+        Ok(Reply::Devices(list)) => list
+            .into_iter()
+            .map(|device| (device.id, device.name))
+            .collect::<BTreeMap<_, _>>(),
+        other => panic!("{other:?}"),
+    };
+    for (host, name) in [(ALICE, "desk"), (ALICE_2, "bag")] {
+        let name = name.to_owned();
+        assert_eq!(
+            world.ask(host, Command::RenameDevice { name }),
+            Ok(Reply::Done)
+        );
+    }
+    world.until("both know both names", |world| {
+        let here = names(world, ALICE);
+        let mut known: Vec<&String> = here.values().collect();
+        known.sort();
+        known == ["bag", "desk"] && here == names(world, ALICE_2)
+    });
+    world.stop(ALICE_2);
+    let name = "pocket".to_owned();
+    assert_eq!(
+        world.ask(ALICE, Command::RenameDevice { name }),
+        Ok(Reply::Done)
+    );
+    world.start(ALICE_2);
+    world.until("the new name", |world| {
+        names(world, ALICE) == names(world, ALICE_2)
+    });
+    let name = "two\nlines".to_owned();
+    let bad = world.ask(ALICE, Command::RenameDevice { name });
+    assert!(matches!(bad, Err(CommandError::Invalid(_))));
+}
+
+#[test]
+fn notes_to_oneself_are_on_both_devices() {
+    let mut world = two_devices(23);
+    let to = world.id(ALICE);
+    let text = String::new();
+    let ask = Command::SendRequest { to, text };
+    let Ok(Reply::Conversation(chat)) = world.ask(ALICE, ask.clone()) else {
+        panic!("no conversation");
+    };
+    ready_on_both(&mut world, chat);
+    assert_eq!(
+        world.ask(ALICE_2, ask),
+        Ok(Reply::Conversation(chat)),
+        "the same one"
+    );
+    world.say(ALICE, chat, "milk");
+    world.say(ALICE_2, chat, "bread");
+    world.settle(&[ALICE, ALICE_2], chat, 2);
+    for host in [ALICE, ALICE_2] {
+        world.verify(host, chat);
+        assert!(contacts(&mut world, host).is_empty());
+        assert!(requests(&mut world, host).is_empty());
+    }
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use baraza_core::event::Presence;
 use baraza_core::{
     Command, CommandError, Event, EventBody, LocalId, Node, NodeConfig, NodeError, Reply,
 };
-use baraza_identity::{Password, testing};
+use baraza_identity::{Archive, Password, testing};
 use baraza_wire::{AccountId, ConversationId, Rng};
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
@@ -288,4 +289,66 @@ async fn an_account_whose_database_failed_runs_again_by_itself() {
         .await;
     assert_eq!(alice.ask(rename).await, Reply::Done);
     node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_revoked_with_the_archive() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let first = person("alice", directories[0].path(), None).await;
+    let mut second = person("alice", directories[1].path(), Some(&first.node)).await;
+    let Reply::Identity(identity) = second.ask(Command::Identity).await else {
+        panic!("no identity");
+    };
+    let id = identity.device_id;
+    second
+        .wait("the other device of the account", |event| {
+            matches!(event, EventBody::DevicesChanged)
+        })
+        .await;
+    // Its certificate is known as soon as it is connected.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let Reply::Devices(devices) = first.ask(Command::Devices).await else {
+            panic!("no devices");
+        };
+        let other = devices.iter().find(|device| device.id == id);
+        if other.is_some_and(|it| it.presence == Presence::Connected && !it.name.is_empty()) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not connected: {devices:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let wrong = Some(Password::new("no"));
+    let revoked = first.node.revoke_device(first.account, wrong, id).await;
+    assert!(matches!(revoked, Err(NodeError::Archive(_))), "{revoked:?}");
+    let own = first.ask(Command::Identity).await;
+    let Reply::Identity(own) = own else {
+        panic!("no identity");
+    };
+    let itself = first
+        .node
+        .revoke_device(first.account, None, own.device_id)
+        .await;
+    assert!(matches!(itself, Err(NodeError::NoSuchDevice)));
+    first
+        .node
+        .revoke_device(first.account, None, id)
+        .await
+        .unwrap();
+    second
+        .wait(
+            "that it was revoked",
+            |event| matches!(event, EventBody::DeviceRevoked { device, .. } if *device == id),
+        )
+        .await;
+    // The archive takes it to every device that is made from now on.
+    let file = first
+        .node
+        .export_archive(first.account, None, None)
+        .await
+        .unwrap();
+    let archive = Archive::read(&file, None).unwrap();
+    assert_eq!(archive.revocations().revoked().len(), 1);
+    first.node.shutdown().await;
+    second.node.shutdown().await;
 }

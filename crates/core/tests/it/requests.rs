@@ -199,11 +199,8 @@ fn requests_that_cross_end_in_one_agreed_conversation() {
 fn nonsense_is_refused() {
     let (mut world, chat) = World::talking(7);
     let own = world.id(0);
-    let ask = Command::SendRequest {
-        to: own,
-        text: String::new(),
-    };
-    assert_eq!(world.ask(0, ask), Err(CommandError::Oneself));
+    let add = Command::AddContact { contact: own };
+    assert_eq!(world.ask(0, add), Err(CommandError::Oneself));
     let stranger = baraza_wire::AccountId::new([1; 20]);
     let remove = Command::RemoveContact {
         contact: stranger,

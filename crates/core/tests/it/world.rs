@@ -58,6 +58,8 @@ pub(crate) struct Host {
     pub(crate) old: bool,
     /// A host that declines what newer peers have given up: `sip` channels.
     pub(crate) new: bool,
+    /// Sees nothing of what others put on the DHT under its own Jami ID.
+    pub(crate) deaf: bool,
     /// Cut off from all others.
     pub(crate) cut: bool,
     /// By how many seconds its clock is wrong.
@@ -180,6 +182,7 @@ impl World {
             life: 0,
             old: false,
             new: false,
+            deaf: false,
             cut: false,
             clock: 0,
             intake: IntakeLimits::default(),
@@ -269,11 +272,15 @@ impl World {
     }
 
     fn lose_links(&mut self, host: usize, after: Duration) {
+        self.lose_some_links(host, after, |_| true);
+    }
+
+    fn lose_some_links(&mut self, host: usize, after: Duration, to: impl Fn(usize) -> bool) {
         let gone: Vec<(usize, usize)> = self
             .links
             .iter()
             .copied()
-            .filter(|(a, b)| *a == host || *b == host)
+            .filter(|(a, b)| (*a == host && to(*b)) || (*b == host && to(*a)))
             .collect();
         for (a, b) in gone {
             self.links.remove(&(a, b));
@@ -328,9 +335,20 @@ impl World {
         }
     }
 
+    /// Takes away what a host knows of revoked devices.
+    pub(crate) fn forget_revocations(&mut self, host: usize) {
+        let it = &self.hosts[host];
+        let mut store = Store::open(it.directory.join("node.db"), Durability::Process).unwrap();
+        let owner = it.keys.identity.account_id();
+        store.set_revocations(it.number, &owner, &[]).unwrap();
+    }
+
     fn listeners(&self, key: &InfoHash) -> Vec<(usize, OpId)> {
         let mut found = Vec::new();
         for (host, it) in self.hosts.iter().enumerate() {
+            if it.deaf && *key == it.keys.identity.account_id().into() {
+                continue;
+            }
             for (op, at) in &it.listens {
                 if at == key {
                     found.push((host, *op));
@@ -710,7 +728,14 @@ impl World {
                     self.send(end.host, LATENCY, Input::Link(closed));
                 }
             }
-            Link::CloseAccount { .. } => self.lose_links(host, LATENCY),
+            Link::CloseAccount { .. } | Link::CloseAll => self.lose_links(host, LATENCY),
+            Link::CloseDevice { device } => {
+                let to = self.hosts.iter();
+                let to = to.map(|it| it.keys.identity.device_id());
+                if let Some(to) = to.into_iter().position(|id| id == device) {
+                    self.lose_some_links(host, LATENCY, |other| other == to);
+                }
+            }
             _ => {}
         }
     }
@@ -752,6 +777,10 @@ impl World {
     }
 
     fn found(&mut self, host: usize, op: OpId, key: &InfoHash) {
+        let it = &self.hosts[host];
+        if it.deaf && *key == it.keys.identity.account_id().into() {
+            return;
+        }
         let values = self.values.get(key).into_iter().flatten();
         let values: Vec<Value> = values.map(|(_, _, value)| value.clone()).collect();
         if !values.is_empty() {
