@@ -243,6 +243,31 @@ for steps in ("00000000", "0000000000000000", "000800010600", "000300010b00", "0
               "0000000001000001000000000006010000000100"):
     seed("conversation", bytes.fromhex(steps))
 
+# -- backups and bundles, as docs of crates/core/src/backup/entries.rs and
+# crates/swarm/src/bundle.rs have them
+
+description = json.dumps({
+    "format": 1, "program": "0.1.0", "created": 1800000000000, "files": False,
+    "accounts": [{"account": "00000000000000aa", "jami_id": "3a7c" * 10, "display_name": "Al"}],
+}).encode()
+for files in ({}, {"node.db": b"abc"}, {"node.db": b"", "accounts/1/device.key": b"-----BEGIN"}):
+    entries = b"".join(b"\x01" + len(name).to_bytes(2) + name.encode()
+                       + len(content).to_bytes(8) + content for name, content in files.items())
+    seed("backup", len(description).to_bytes(4) + description + entries
+         + b"\x00" + len(files).to_bytes(8))
+KEYS = ROOT / "crates" / "identity" / "testdata"
+for since in (None, "0c" * 20):
+    header = json.dumps({
+        "conversation": "b901934f6cc6f42b397e1853f06c54bebbf29285", "head": "0d" * 20,
+        "since": since, "created": 1800000000000, "length": 0, "sha256": "e3" * 32,
+        "chain": (KEYS / "alice.crt").read_text(),
+    }).encode()
+    signature = subprocess.run(
+        ["openssl", "dgst", "-sha512", "-sign", KEYS / "alice.key"],
+        input=b"baraza bundle\0" + header, capture_output=True, check=True).stdout
+    seed("bundle", b"\x89BUNDLE\n\x01" + len(header).to_bytes(4) + header
+         + len(signature).to_bytes(2) + signature)
+
 for target, seeds in sorted(found.items()):
     folder = SEEDS / target
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
-    accounts, contacts, conversations, devices, events, files, groups, linking, signs, status,
-    views,
+    accounts, backups, bundles, contacts, conversations, devices, events, files, groups, linking,
+    signs, status, views,
 };
 use crate::{error, types};
 
@@ -27,9 +27,11 @@ use crate::{error, types};
         accounts::remove, accounts::export,
         linking::link, linking::pin, linking::change_password, linking::enable,
         linking::disable,
+        backups::state, backups::make, backups::set_schedule, backups::end_schedule,
         contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
         contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
         contacts::block_asker,
+        bundles::export, bundles::import,
         conversations::list, conversations::show, conversations::members,
         conversations::history, conversations::send, conversations::message,
         conversations::delivery, conversations::mark_read,
@@ -45,6 +47,7 @@ use crate::{error, types};
     ),
     components(schemas(
         error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
+        types::keep::BackupProgress,
     )),
     security(("token" = [])),
     modifiers(&Token, &Names),
@@ -72,6 +75,7 @@ impl utoipa::Modify for Names {
             let operations = [
                 &mut item.get,
                 &mut item.post,
+                &mut item.put,
                 &mut item.patch,
                 &mut item.delete,
             ];

@@ -1,6 +1,8 @@
 //! The routes under `/api/v1`.
 
 pub(crate) mod accounts;
+pub(crate) mod backups;
+pub(crate) mod bundles;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod devices;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
 use baraza_wire::{AccountId, CommitId, ConversationId};
 
@@ -69,6 +71,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(
             "/conversations/{conversation}",
             get(conversations::show).delete(groups::leave),
+        )
+        .route("/conversations/import", post(bundles::import))
+        .route(
+            "/conversations/{conversation}/export",
+            post(bundles::export),
         )
         .route(
             "/conversations/{conversation}/profile",
@@ -142,6 +149,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/import", post(accounts::import))
         .route("/accounts/link", post(linking::link))
+        .route("/backups", get(backups::state).post(backups::make))
+        .route(
+            "/backups/schedule",
+            put(backups::set_schedule).delete(backups::end_schedule),
+        )
         .nest("/accounts/{account}", account);
     Router::new()
         .route(OPENAPI_PATH, get(openapi))
@@ -266,6 +278,7 @@ impl From<NodeError> for ApiError {
                 .hint("a PIN lives ten minutes; check it, and the password"),
             NodeError::Network(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "network", text),
             NodeError::File(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "cannot_store", text),
+            NodeError::Refused(_) => Self::unprocessable("invalid", text),
             NodeError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }

@@ -2,6 +2,7 @@
 //!
 //! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
 
+pub mod keep;
 mod views;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,11 @@ pub struct Account {
     /// account and linking devices then need.
     #[serde(default)]
     pub has_password: bool,
+    /// When it was last in a backup, or exported; none if never: it is lost with this
+    /// machine then.
+    #[schema(value_type = Option<u64>)]
+    #[serde(default)]
+    pub backed_up: Option<UnixTime>,
 }
 
 impl From<core::Identity> for Account {
@@ -75,6 +81,7 @@ impl From<core::Identity> for Account {
             announced: identity.announced,
             enabled: true,
             has_password: false,
+            backed_up: identity.backed_up,
         }
     }
 }

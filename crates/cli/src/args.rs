@@ -274,6 +274,21 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: DeviceAction,
     },
+    /// Write everything into one encrypted file, now or again and again
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Backup {
+        #[command(flatten)]
+        options: BackupOptions,
+        #[command(subcommand)]
+        action: Option<BackupAction>,
+    },
+    /// Make the data directory from a backup; there must be nothing in it yet
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
     /// Run a node of the DHT alone, with a console: like dhtnode
     Dht(crate::dht::DhtArgs),
     /// Print what makes your shell complete the arguments of baraza
@@ -440,6 +455,54 @@ pub(crate) enum AccountAction {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+}
+
+/// What a backup is to be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupOptions {
+    /// Where to; must not be there yet
+    #[arg(required = true)]
+    pub(crate) file: Option<PathBuf>,
+    /// Files that were sent and received, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) password: PasswordOptions,
+}
+
+/// What is done with backups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupAction {
+    /// Read a whole backup and check that it is as it was written; no node is needed
+    Verify {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Show which accounts are in no backup, and how scheduled backups are doing
+    Status,
+    /// Have the node make backups by itself, the first one at once
+    Schedule {
+        /// Directory they go to
+        #[arg(long, value_name = "DIR", required_unless_present = "off")]
+        to: Option<PathBuf>,
+        /// Hours from one to the next
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
+        every: u32,
+        /// How many are kept
+        #[arg(long, value_name = "COUNT", default_value_t = 7)]
+        keep: u32,
+        /// File with the password in its first line, which only you may read
+        #[arg(long, value_name = "FILE", required_unless_present = "off")]
+        password_file: Option<PathBuf>,
+        /// Files that were sent and received, too
+        #[arg(long)]
+        all: bool,
+        /// Make none any more
+        #[arg(long, conflicts_with_all = ["to", "password_file"])]
+        off: bool,
     },
 }
 
@@ -613,6 +676,21 @@ pub(crate) enum ConversationAction {
     Leave {
         /// A contact or conversation: its ID, or the beginning of it
         who: String,
+    },
+    /// Write a conversation, or what is new in it, to a file for devices that never meet
+    Export {
+        /// A contact or conversation: its ID, or the beginning of it
+        who: String,
+        /// Where to; must not be there yet
+        file: PathBuf,
+        /// Only what came after this mark, which every export prints, or "last"
+        #[arg(long, value_name = "MARK")]
+        since: Option<String>,
+    },
+    /// Take in a conversation, or what is new in it, from such a file
+    Import {
+        /// The file
+        file: PathBuf,
     },
     /// Check every commit of a conversation's repository; no node is needed
     Verify {

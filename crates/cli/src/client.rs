@@ -100,6 +100,25 @@ impl Client {
         body: &impl Serialize,
         mut on_step: impl FnMut(&str),
     ) -> Result<Account, CliError> {
+        self.lines(path, body, |line| match line {
+            Progress::Step(step) => {
+                on_step(&step);
+                None
+            }
+            Progress::Account(account) => Some(Ok(account)),
+            Progress::Error(detail) => Some(Err(CliError::Refused(Box::new(detail), 422))),
+        })
+        .await
+    }
+
+    /// Asks for something that takes long: `on_line` gets each line of the answer until it
+    /// gives a result.
+    pub(crate) async fn lines<L: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        mut on_line: impl FnMut(L) -> Option<Result<T, CliError>>,
+    ) -> Result<T, CliError> {
         let answer = self
             .ask(Method::POST, path, Some(body), "application/x-ndjson")
             .await?;
@@ -114,12 +133,9 @@ impl Client {
             pending.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
             while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
-                match serde_json::from_slice(&line).map_err(no_answer)? {
-                    Progress::Step(step) => on_step(&step),
-                    Progress::Account(account) => return Ok(account),
-                    Progress::Error(detail) => {
-                        return Err(CliError::Refused(Box::new(detail), 422));
-                    }
+                let line = serde_json::from_slice(&line).map_err(no_answer)?;
+                if let Some(result) = on_line(line) {
+                    return result;
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! What the commands do, over the API of a node that runs.
 
 mod account;
+pub(crate) mod backup;
+mod bundle;
 mod chat;
 mod contact;
 mod conversation;
@@ -31,6 +33,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
     };
     match action {
         Action::Account { action } => account::run(&context, action).await,
+        Action::Backup { options, action } => backup::run(&context, options, action).await,
         Action::Chat { who, lines } => chat::run(&context, &who, lines).await,
         Action::Contact { action } => contact::run(&context, action).await,
         Action::Conversation { action } => conversation::run(&context, action).await,
@@ -131,7 +134,9 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         } => watch::run(&context, since, types.as_deref(), count).await,
         Action::Why { message, within } => message::why(&context, message, within).await,
         // These need no node.
-        Action::Completions { .. } | Action::Dht(_) | Action::Run(_) => Ok(()),
+        Action::Completions { .. } | Action::Dht(_) | Action::Restore { .. } | Action::Run(_) => {
+            Ok(())
+        }
     }
 }
 

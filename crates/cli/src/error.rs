@@ -17,6 +17,7 @@ Exit codes:
   6    it did not happen in the time given
   7    another node uses the data directory
   8    the conversation breaks a rule (conversation verify)
+  9    the backup is damaged, cut short or none (backup verify, restore)
   130  interrupted
 
 Environment:
@@ -45,6 +46,8 @@ pub(crate) enum CliError {
     InUse(String),
     #[error("{0}")]
     BadConversation(String),
+    #[error("{0}")]
+    Backup(#[from] baraza_core::backup::BackupError),
     #[error("interrupted")]
     Interrupted,
     #[error("{what}: {source}")]
@@ -70,6 +73,11 @@ impl CliError {
             Self::TimedOut(_) => 6,
             Self::InUse(_) => 7,
             Self::BadConversation(_) => 8,
+            Self::Backup(error) => match error.code() {
+                "wrong_password" | "short_password" | "exists" | "busy" => 5,
+                "damaged" | "cut" | "no_backup" | "newer" => 9,
+                _ => 1,
+            },
             Self::Interrupted => 130,
         }
     }
@@ -85,6 +93,7 @@ impl CliError {
             Self::TimedOut(_) => "timed_out",
             Self::InUse(_) => "in_use",
             Self::BadConversation(_) => "bad_conversation",
+            Self::Backup(error) => error.code(),
             Self::Interrupted => "interrupted",
             Self::File { .. } => "file",
             Self::Other(_) => "failed",

@@ -45,6 +45,17 @@ fn act(args: Args) -> Result<(), CliError> {
         Action::Conversation {
             action: args::ConversationAction::Verify { dir },
         } => commands::verify::verify(&dir, &global),
+        Action::Restore { file, password } => commands::backup::restore(&file, &password, &global),
+        Action::Backup {
+            action: Some(args::BackupAction::Verify { file, password }),
+            ..
+        } => commands::backup::verify(&file, &password, &global),
+        Action::Backup {
+            options,
+            action: None,
+        } if commands::backup::is_stopped(&global)? => {
+            commands::backup::make_stopped(options, &global)
+        }
         other => runtime(false)?.block_on(async {
             tokio::select! {
                 done = commands::run(&global, other) => done,

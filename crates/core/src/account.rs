@@ -9,6 +9,7 @@
 //! What a call has to say to the network comes out first; only then the disk is waited for,
 //! and then come events and replies: whatever they tell is durable.
 
+mod bundle;
 mod channels;
 mod clone;
 mod commands;
@@ -24,6 +25,7 @@ mod groups;
 mod index;
 mod instant;
 mod intake;
+mod keep;
 mod known;
 mod merge;
 mod messages;
@@ -536,6 +538,7 @@ impl Account {
         for conversation in self.conversations.values_mut() {
             waiting.extend(conversation.take_requests());
         }
+        waiting.extend(self.intakes.take_requests());
         for request in waiting {
             let result = Err(CommandError::Store(text.clone()));
             self.core.out.push_back(Output::Reply { request, result });

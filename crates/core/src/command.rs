@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,20 @@ pub enum Command {
         /// New values; an empty one removes a preference.
         changes: BTreeMap<String, String>,
     },
+    /// Makes a copy of a conversation's repository as it is between two changes, for a
+    /// backup: [`Reply::Done`]. It may be read and removed, not written.
+    Snapshot {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// A directory that is not there yet, on the same file system.
+        into: PathBuf,
+    },
+    /// Takes in a conversation, or what is new in it, that came in a file:
+    /// [`Reply::Count`] of the messages that were not here yet.
+    ImportBundle {
+        /// What was read from the file.
+        bundle: BundleInput,
+    },
     /// Notes that everything up to a message was read here, and tells the others if they
     /// may know: [`Reply::Done`].
     MarkRead {
@@ -339,6 +354,31 @@ pub struct ProfileChange {
     pub host_device: Option<String>,
 }
 
+/// A bundle that was read from a file, for [`Command::ImportBundle`]. It can be used once.
+#[derive(Debug, Clone)]
+pub struct BundleInput(Arc<Mutex<Option<baraza_swarm::bundle::Bundle>>>);
+
+impl BundleInput {
+    /// Of a bundle that was read.
+    pub fn new(bundle: baraza_swarm::bundle::Bundle) -> Self {
+        Self(Arc::new(Mutex::new(Some(bundle))))
+    }
+
+    /// The bundle, the first time.
+    pub(crate) fn take(&self) -> Option<baraza_swarm::bundle::Bundle> {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.take()
+    }
+}
+
+impl PartialEq for BundleInput {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for BundleInput {}
+
 /// The answer to a [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -406,6 +446,8 @@ pub struct Identity {
     pub state: RegistrationState,
     /// Whether others can find this device.
     pub announced: bool,
+    /// When it was last backed up or exported; `None` if never.
+    pub backed_up: Option<UnixTime>,
 }
 
 /// A pending request.

@@ -10,6 +10,7 @@
 )]
 
 pub mod account;
+pub mod backup;
 pub mod command;
 pub mod event;
 pub mod files;

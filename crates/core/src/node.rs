@@ -1,9 +1,11 @@
 //! The node: a data directory's accounts, running.
 
 mod archives;
+mod bundles;
 mod create;
 mod devices;
 mod engine;
+mod keep;
 mod pin;
 
 use std::collections::BTreeMap;
@@ -19,14 +21,16 @@ use baraza_identity::{Archive, Password};
 use baraza_store::{AccountRow, DirectoryLock, Durability, LockError, Store, StoreError, files};
 use baraza_wire::{AccountId, Now, Rng, UnixTime};
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::files::Staging;
 use crate::keys::{Keys, KeysError};
+pub use bundles::{BundleReport, Since};
 use engine::{ENABLED, Ended, Engine};
+pub use keep::{BackupState, MAX_KEPT, Schedule};
 pub use pin::{PIN_LIFETIME, PinOffer};
 
 /// How a node runs.
@@ -102,6 +106,9 @@ pub enum NodeError {
     /// Keys could not be made.
     #[error("cannot make keys: {0}")]
     Keys(String),
+    /// What was asked for makes no sense: see the text.
+    #[error("{0}")]
+    Refused(String),
     /// The cursor is older than the log: read the state anew and go on from `oldest`.
     #[error("events before cursor {oldest} are gone")]
     CursorTooOld {
@@ -160,6 +167,9 @@ struct Inner {
     archives: Mutex<()>,
     /// Held as long as the node runs.
     lock: Mutex<Option<DirectoryLock>>,
+    /// Held while a backup is made.
+    backing_up: Mutex<()>,
+    schedule_changed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -175,7 +185,7 @@ struct Running {
 }
 
 /// Name of the database in the data directory.
-const DATABASE: &str = "node.db";
+pub(crate) const DATABASE: &str = "node.db";
 /// Events read from the log at a time.
 const MAX_EVENTS_PAGE: usize = 10_000;
 
@@ -229,6 +239,7 @@ impl Node {
                 other => NodeError::Store(other.to_string()),
             })?;
         let mut store = Store::open(config.data_dir.join(DATABASE), Durability::Full)?;
+        bundles::remove_stale(&config.data_dir);
         create::adopt(&config.data_dir.join("accounts"), &mut store, now().unix)?;
         let (_, newest) = store.event_range()?;
         let accounts = store.accounts()?;
@@ -245,8 +256,11 @@ impl Node {
                 lives: tokio::sync::Mutex::default(),
                 archives: Mutex::new(()),
                 lock: Mutex::new(Some(directory_lock)),
+                backing_up: Mutex::new(()),
+                schedule_changed: Arc::new(Notify::new()),
             }),
         };
+        tokio::spawn(keep::run_schedule(Arc::downgrade(&node.inner)));
         for row in accounts {
             let local_id = row.local_id.clone();
             if let Err(error) = node.start(row).await {
@@ -356,7 +370,13 @@ impl Node {
             create::device(&directory, archive, password.as_ref(), progress)
         });
         let (keys, archive) = made.await.map_err(|_| NodeError::Stopped)??;
-        self.add(account, &keys, &archive, display_name).await
+        let account = self.add(account, &keys, &archive, display_name).await?;
+        // The archive it came from is elsewhere.
+        let number = lock(&self.inner.engines)
+            .get(&account)
+            .map(|running| running.row.number);
+        number.map_or(Ok(()), |number| self.note_backed_up(number))?;
+        Ok(account)
     }
 
     /// Stops an account and removes all its files.

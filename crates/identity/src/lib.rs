@@ -37,6 +37,7 @@ pub mod password;
 mod pem;
 pub mod pin;
 pub mod receipt;
+pub mod sealed;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod time;

@@ -15,6 +15,7 @@
 mod accounts;
 mod contacts;
 mod conversations;
+mod copy;
 mod database;
 mod devices;
 mod divergence;

@@ -23,7 +23,7 @@ use crate::promote::{loose_path, sync_directory, write_loose};
 use crate::upload_pack::object_id;
 
 /// The journal's file in the git directory.
-const FILE: &str = "baraza-journal";
+pub(crate) const FILE: &str = "baraza-journal";
 /// Bytes after which the journal becomes a pack.
 const MAX_BYTES: u64 = 512 << 10;
 /// What stands before each batch: length and checksum of what follows.

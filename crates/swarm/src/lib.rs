@@ -17,6 +17,7 @@
     )
 )]
 
+pub mod bundle;
 mod certificates;
 pub mod commit;
 pub mod fetch;
@@ -37,6 +38,7 @@ pub mod promote;
 pub mod refusal;
 pub mod repository;
 pub mod signature;
+mod snapshot;
 pub mod tree;
 pub mod upload_pack;
 mod validate;
@@ -51,5 +53,6 @@ pub use repository::{
     Author, Cloned, Cloning, CommitInfo, Entry, Intake, Listing, MergeOutcome, Received,
     Repository, RepositoryError,
 };
+pub use snapshot::snapshot;
 pub use validate::Stop;
 pub use verify::verify;

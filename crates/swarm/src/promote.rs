@@ -28,7 +28,7 @@ use crate::upload_pack::object_id;
 /// no swarm of tiny packs. [`crate::maintain::maintain`] collects them later.
 pub const LOOSE_MAX: usize = 24;
 /// What quarantine directories are called.
-const QUARANTINE_PREFIX: &str = "quarantine-";
+pub(crate) const QUARANTINE_PREFIX: &str = "quarantine-";
 
 /// An object database that can be asked without reading.
 pub trait Database: Find + Exists {}

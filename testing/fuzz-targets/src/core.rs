@@ -1,5 +1,6 @@
 //! `baraza-core`.
 
+use baraza_core::backup::entries::{Reader, Writer, is_safe};
 use baraza_core::protocol::account_value::AccountValue;
 use baraza_core::protocol::drt::{DrtMessage, DrtStream};
 use baraza_core::protocol::im_message::ImMessage;
@@ -150,5 +151,41 @@ pub(crate) fn vcard(data: &[u8]) -> bool {
     };
     let again = Profile::parse(profile.write().as_bytes());
     assert_eq!(again, Ok(profile), "a profile reads back");
+    true
+}
+
+/// The text inside of a backup: names stay below the directory it is for, and sizes within
+/// what is there.
+pub(crate) fn backup(data: &[u8]) -> bool {
+    let Ok(mut reader) = Reader::new(data) else {
+        return false;
+    };
+    let mut names = Vec::new();
+    loop {
+        match reader.next_file() {
+            Ok(Some((name, size))) => {
+                assert!(is_safe(&name), "a name that leads elsewhere");
+                let mut content = Vec::new();
+                if reader.copy(&mut content).is_err() {
+                    return false;
+                }
+                assert_eq!(u64::try_from(content.len()), Ok(size));
+                names.push((name, content));
+            }
+            Ok(None) => break,
+            Err(_) => return false,
+        }
+    }
+    let Ok(mut writer) = Writer::new(Vec::new(), &reader.manifest) else {
+        return true;
+    };
+    for (name, content) in &names {
+        let size = u64::try_from(content.len()).unwrap_or_default();
+        let written = writer.file(name, size, content.as_slice());
+        assert!(written.is_ok(), "what was read can be written");
+    }
+    let text = writer.finish().unwrap_or_default();
+    let again = Reader::new(text.as_slice());
+    assert!(again.is_ok_and(|again| again.manifest == reader.manifest));
     true
 }

@@ -31,6 +31,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("api_json", api::api_json),
     ("archive", identity::archive),
     ("archive_json", identity::archive_json),
+    ("backup", core::backup),
+    ("bundle", swarm::bundle),
     ("certificate", identity::certificate),
     ("commit", conversation::commit),
     ("conversation", conversation::conversation),

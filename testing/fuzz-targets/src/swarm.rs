@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use baraza_swarm::bundle::Header;
 use baraza_swarm::fetch::{Fetch, FetchLimits, FetchOutput, Nothing};
 use baraza_swarm::pack::{PackLimits, Spool, UnpackedPack};
 use baraza_swarm::pktline::{MAX_DATA_SENT, MAX_WRITE, Packet, PktReader, PktWriter};
@@ -156,4 +157,18 @@ pub(crate) fn git_client(data: &[u8]) -> bool {
         }
     }
     answered
+}
+
+/// The header of a bundle: what is accepted was signed, and is written as it was read.
+pub(crate) fn bundle(data: &[u8]) -> bool {
+    let now = baraza_wire::UnixTime::from_secs(1_800_000_000);
+    let mut input = data;
+    let Ok((header, device, account)) = Header::read(&mut input, now) else {
+        return false;
+    };
+    assert!(!device.is_zero() && !account.is_zero(), "nobody signed it");
+    let text = serde_json::to_vec(&header).unwrap_or_default();
+    let again: Header = serde_json::from_slice(&text).unwrap_or_else(|_| panic!("not read"));
+    assert_eq!(again, header);
+    true
 }

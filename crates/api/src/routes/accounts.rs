@@ -240,6 +240,7 @@ pub(crate) async fn identity_or_failed(
             announced: false,
             enabled: summary.enabled,
             has_password: false,
+            backed_up: None,
         }),
         Err(error) => Err(error.into()),
     }

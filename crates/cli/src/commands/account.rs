@@ -213,8 +213,8 @@ fn made(context: &Context<'_>, account: &Account) -> Result<(), CliError> {
     output::line(&format!("Your Jami ID: {}", account.jami_id))?;
     eprintln!(
         "Give it to people who are to add you, or add them: baraza contact add THEIR_ID\n\
-         Keep a copy of the account, which is lost with this machine otherwise: \
-         baraza account export FILE"
+         Keep a copy of it, which is lost with this machine otherwise: baraza backup FILE \
+         (everything) or baraza account export FILE (the account alone)"
     );
     Ok(())
 }

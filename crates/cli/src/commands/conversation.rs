@@ -4,7 +4,7 @@ use baraza_api::types::{
 use baraza_wire::id::parse_account_uri;
 use hyper::Method;
 
-use super::Context;
+use super::{Context, bundle};
 use crate::args::ConversationAction;
 use crate::error::CliError;
 use crate::{find, output};
@@ -165,6 +165,11 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             let path = format!("{base}/{}", conversation.id);
             client.call(Method::DELETE, &path, None::<&()>).await
         }
+        ConversationAction::Export { who, file, since } => {
+            let conversation = find::conversation(client, &account, &who).await?;
+            bundle::export(context, &base, &conversation, &file, since).await
+        }
+        ConversationAction::Import { file } => bundle::import(context, &base, &file).await,
         // Needs no node: done elsewhere.
         ConversationAction::Verify { .. } => Ok(()),
     }

@@ -51,6 +51,11 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), CliError> {
             doing.clones,
             doing.owed,
         ))?;
+        if account.running && who.backed_up.is_none() {
+            output::line(
+                "  in no backup yet: it is lost for ever with this machine (baraza backup FILE)",
+            )?;
+        }
         for link in &doing.links {
             let (account, device) = (link.account.to_hex(), link.device.to_hex());
             output::line(&format!(

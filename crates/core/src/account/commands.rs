@@ -73,6 +73,11 @@ impl Account {
                 self.delete_file(request, conversation, message)?;
                 return Ok(None);
             }
+            Command::ImportBundle { bundle } => {
+                self.flush()?;
+                self.import_bundle(request, &bundle)?;
+                return Ok(None);
+            }
             command => command,
         };
         // What was written before is there for what is asked now.
@@ -81,7 +86,7 @@ impl Account {
         }
         self.flush()?;
         let reply = match command {
-            Command::Identity => Reply::Identity(self.identity()),
+            Command::Identity => Reply::Identity(self.identity()?),
             Command::SetDisplayName { name } => self.set_display_name(name)?,
             Command::SendRequest { to, text: _ } => Reply::Conversation(self.send_request(to)?),
             Command::Requests => Reply::Requests(self.pending_requests()),
@@ -168,6 +173,10 @@ impl Account {
                 let repository = self.repository(&conversation)?;
                 Reply::Path(repository.directory().to_owned())
             }
+            Command::Snapshot { conversation, into } => {
+                self.snapshot(&conversation, &into)?;
+                Reply::Done
+            }
             Command::MarkRead {
                 conversation,
                 message,
@@ -224,7 +233,8 @@ impl Account {
             | Command::React { .. }
             | Command::EditMessage { .. }
             | Command::SendFile { .. }
-            | Command::DeleteFile { .. } => {
+            | Command::DeleteFile { .. }
+            | Command::ImportBundle { .. } => {
                 return Ok(None);
             }
         };
@@ -245,8 +255,8 @@ impl Account {
             .ok_or_else(|| CommandError::NoSuchConversation.into())
     }
 
-    fn identity(&self) -> Identity {
-        Identity {
+    fn identity(&self) -> Result<Identity> {
+        Ok(Identity {
             account: self.core.config.local_id,
             jami_id: self.core.account,
             device_id: self.core.device,
@@ -254,7 +264,8 @@ impl Account {
             registered_name: String::new(),
             state: self.registration.state,
             announced: self.registration.announced,
-        }
+            backed_up: self.backed_up()?,
+        })
     }
 
     fn set_display_name(&mut self, name: String) -> Result<Reply> {

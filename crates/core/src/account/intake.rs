@@ -13,10 +13,12 @@ use baraza_store::{ConversationState, StoreError};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
 use baraza_swarm::{RepositoryError, Stop};
-use baraza_wire::{CommitId, ConversationId, DeviceId};
+use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
+use crate::account::bundle::Imported;
 use crate::account::work::{Product, Task, Work, WorkId};
-use crate::account::{Account, Output};
+use crate::account::{Account, Output, RequestId};
+use crate::command::CommandError;
 use crate::event::EventBody;
 
 /// What is taken in at once, and what in steps.
@@ -59,6 +61,8 @@ pub(super) struct Intake {
     tell: bool,
     /// Whether all commits were looked through.
     listed: bool,
+    /// For a bundle: whom it comes from, and who awaits what comes of it.
+    pub(super) bundle: Option<Imported>,
     stage: Stage,
 }
 
@@ -82,8 +86,18 @@ impl Intakes {
             from: Some((fetched.from, fetched.head)),
             tell,
             listed: false,
+            bundle: None,
             stage: Stage::Fetched(fetched),
         });
+    }
+
+    /// Adds the pack of a bundle.
+    pub(super) fn bundle(&mut self, id: ConversationId, fetched: Fetched, bundle: Imported) {
+        let tell = !bundle.made;
+        self.fetched(id, fetched, tell);
+        if let Some(last) = self.queue.back_mut() {
+            last.bundle = Some(bundle);
+        }
     }
 
     /// Adds what is in the repository but not in the index.
@@ -99,6 +113,7 @@ impl Intakes {
             from,
             tell,
             listed: false,
+            bundle: None,
             stage: Stage::Stored(heads),
         });
     }
@@ -116,10 +131,29 @@ impl Intakes {
             .any(|intake| intake.conversation == *id && from(intake))
     }
 
+    /// Whom the bundle that is being taken in comes from.
+    pub(super) fn bundle_owner(&self) -> Option<AccountId> {
+        let bundle = self.queue.front()?.bundle.as_ref()?;
+        Some(bundle.owner)
+    }
+
     /// Whether there is a step to be done as soon as nothing else is.
     pub(super) fn have_step(&self) -> bool {
         let first = self.queue.front();
         first.is_some_and(|intake| matches!(intake.stage, Stage::Indexing(_)))
+    }
+
+    /// Commands that wait for bundles of a conversation.
+    fn waiting(&self, id: &ConversationId) -> Vec<RequestId> {
+        let here = self.queue.iter().filter(|it| it.conversation == *id);
+        here.filter_map(|it| Some(it.bundle.as_ref()?.request))
+            .collect()
+    }
+
+    /// Commands that wait for bundles, for an error to all of them.
+    pub(super) fn take_requests(&mut self) -> Vec<RequestId> {
+        let bundles = self.queue.iter_mut().filter_map(|it| it.bundle.take());
+        bundles.map(|bundle| bundle.request).collect()
     }
 
     /// A conversation was removed.
@@ -237,7 +271,9 @@ impl Account {
                     None => Ok(Vec::new()),
                 }
             }
-            Product::Cloned(cloned) => self.place_clone(&id, *cloned),
+            Product::Cloned(cloned) => self
+                .place_clone(&id, *cloned)
+                .and_then(|commits| self.is_from_member(&id).map(|()| commits)),
             Product::Listed(commits) => Ok(commits),
             // Has another number.
             Product::File(_) => Ok(Vec::new()),
@@ -300,10 +336,14 @@ impl Account {
             return Ok(());
         }
         conversation.partial = false;
-        let Some(intake) = self.intakes.queue.pop_front() else {
+        let Some(mut intake) = self.intakes.queue.pop_front() else {
             return Ok(());
         };
+        let bundle = intake.bundle.take();
         self.intake_done(&intake)?;
+        if let Some(bundle) = bundle {
+            self.bundle_imported(intake.conversation, bundle)?;
+        }
         self.next_intake()
     }
 
@@ -325,10 +365,13 @@ impl Account {
 
     /// The first pack cannot be taken in.
     fn intake_refused(&mut self, error: &RepositoryError) -> Result<(), StoreError> {
-        let Some(intake) = self.intakes.queue.pop_front() else {
+        let Some(mut intake) = self.intakes.queue.pop_front() else {
             return Ok(());
         };
         let id = intake.conversation;
+        if let Some(bundle) = intake.bundle.take() {
+            return self.bundle_refused(intake, &bundle, error);
+        }
         if let Some(conversation) = self.conversations.get_mut(&id) {
             // What is in the index of it stays beside the own branch.
             conversation.diverged |= std::mem::take(&mut conversation.partial);
@@ -354,7 +397,7 @@ impl Account {
     }
 
     /// A pack was taken in or refused: what waited for that goes on.
-    fn end_intake(&mut self, intake: &Intake) -> Result<(), StoreError> {
+    pub(super) fn end_intake(&mut self, intake: &Intake) -> Result<(), StoreError> {
         let id = intake.conversation;
         let repository = self.conversations.get_mut(&id);
         if let Some(repository) = repository.and_then(|it| it.repository.as_mut()) {
@@ -368,6 +411,10 @@ impl Account {
 
     /// A conversation was removed, and what was on its way into it.
     pub(super) fn forget_intakes(&mut self, id: &ConversationId) -> Result<(), StoreError> {
+        for request in self.intakes.waiting(id) {
+            let error = CommandError::NoSuchConversation;
+            self.core.replies.push((request, Err(error)));
+        }
         self.intakes.forget(id);
         self.next_intake()
     }

@@ -34,12 +34,14 @@ impl Node {
         password: Option<Password>,
         new_password: Option<Password>,
     ) -> Result<Vec<u8>, NodeError> {
-        self.with_current_archive(account, password, move |archive| {
+        let written = self.with_current_archive(account, password, move |archive| {
             archive
                 .write(new_password.as_ref(), &mut Rng::from_os())
                 .map_err(archive_error)
-        })
-        .await
+        });
+        let written = written.await?;
+        self.note_backed_up(self.account_number(account)?)?;
+        Ok(written)
     }
 
     /// Whether the archive on disk has a password.

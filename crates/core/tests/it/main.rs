@@ -8,7 +8,9 @@
     reason = "tests"
 )]
 
+mod backup;
 mod bridge;
+mod bundle;
 mod chat;
 mod devices;
 mod divergence;

@@ -1,0 +1,160 @@
+//! Backups, and conversations in files.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use baraza_core::backup::Report;
+use baraza_core::node::BundleReport;
+use baraza_wire::{CommitId, ConversationId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::ErrorDetail;
+
+/// Asks for a backup.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackup {
+    /// Where to: an absolute path on the node's machine, where nothing is yet.
+    #[schema(value_type = String)]
+    pub file: PathBuf,
+    /// Encrypts it; at least 8 bytes.
+    pub password: String,
+    /// Whether files sent and received go with it.
+    #[serde(default)]
+    pub files: bool,
+}
+
+impl fmt::Debug for NewBackup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewBackup")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Backups that the node makes by itself.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSchedule {
+    /// Where they go: an absolute path on the node's machine.
+    #[schema(value_type = String)]
+    pub directory: PathBuf,
+    /// Seconds from one to the next, at least 60.
+    pub every: u64,
+    /// How many are kept, at most 1000; older ones are removed.
+    pub keep: u32,
+    /// File with the password in its first line, which only the owner may read.
+    #[schema(value_type = String)]
+    pub password_file: PathBuf,
+    /// Whether files sent and received go with them.
+    #[serde(default)]
+    pub files: bool,
+}
+
+/// How backups are doing.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct Backups {
+    /// Those made without being asked for, if any.
+    pub schedule: Option<BackupSchedule>,
+    /// When the last of those was made; milliseconds since 1970.
+    pub last: Option<u64>,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+    /// Jami IDs of accounts that are in no backup and were never exported.
+    pub never: Vec<String>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct BackupMade {
+    /// Accounts in it, by Jami ID.
+    pub accounts: Vec<String>,
+    /// Conversations in it.
+    pub conversations: u64,
+    /// Files in it, all kinds together.
+    pub entries: u64,
+    /// Bytes of these.
+    pub content: u64,
+    /// Bytes of the backup.
+    pub size: u64,
+}
+
+impl From<Report> for BackupMade {
+    fn from(report: Report) -> Self {
+        let accounts = report.manifest.accounts.into_iter();
+        Self {
+            accounts: accounts.map(|account| account.jami_id.to_hex()).collect(),
+            conversations: report.conversations,
+            entries: report.entries,
+            content: report.content,
+            size: report.size,
+        }
+    }
+}
+
+/// A line of the answer while a backup is made.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupProgress {
+    /// So many files and bytes are written.
+    Written(u64, u64),
+    /// It is complete.
+    Made(BackupMade),
+    /// There is none.
+    Error(ErrorDetail),
+}
+
+/// Asks for a conversation in a file.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportConversation {
+    /// Where to: an absolute path on the node's machine, where nothing is yet.
+    #[schema(value_type = String)]
+    pub file: PathBuf,
+    /// Only what came after this: the mark of an earlier export, or `last`.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+/// Asks to take in a conversation from a file.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportConversation {
+    /// An absolute path on the node's machine.
+    #[schema(value_type = String)]
+    pub file: PathBuf,
+}
+
+/// A conversation, or a part of it, in a file.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct BundleInfo {
+    /// Which conversation.
+    #[schema(value_type = String)]
+    pub conversation: ConversationId,
+    /// Its newest message: give it as `since` the next time.
+    #[schema(value_type = String)]
+    pub mark: CommitId,
+    /// What a receiver must have already.
+    #[schema(value_type = Option<String>)]
+    pub since: Option<CommitId>,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Messages and other commits that were not here yet; when importing.
+    pub news: u64,
+    /// When it was made; milliseconds since 1970.
+    pub created: u64,
+}
+
+impl From<BundleReport> for BundleInfo {
+    fn from(report: BundleReport) -> Self {
+        Self {
+            conversation: report.conversation,
+            mark: report.mark,
+            since: report.since,
+            bytes: report.bytes,
+            news: report.news,
+            created: report.created.millis(),
+        }
+    }
+}
