@@ -28,7 +28,7 @@ fn messages_of_2023_are_read() {
     let contact = &first.contacts[&contact.parse().unwrap()];
     assert_eq!(contact.added, UnixTime::from_secs(1_795_393_720));
     assert_eq!(contact.removed, UnixTime::default());
-    assert!(!contact.confirmed && !contact.banned && !contact.exact);
+    assert!(contact.confirmed && !contact.banned && !contact.exact);
     let chat = "8b3731747a61279f2d367fea6c9a5474bff82c6c".parse().unwrap();
     assert_eq!(contact.conversation, Some(chat));
     let all: Vec<SyncMessage> = messages
