@@ -54,7 +54,7 @@ fn act(args: Args) -> Result<(), CliError> {
             options,
             action: None,
         } if commands::backup::is_stopped(&global)? => {
-            commands::backup::make_stopped(options, &global)
+            commands::backup::make_stopped(&options, &global)
         }
         other => runtime(false)?.block_on(async {
             tokio::select! {

@@ -49,8 +49,8 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "group-200",
-        about: "a group of 200 through random faults: all have the same in the end",
-        seeds: (1, 0),
+        about: "a group of 200 through random faults; takes very long, so that it is run by name only",
+        seeds: (0, 0),
         run: groups::two_hundred,
     },
     Scenario {
@@ -62,7 +62,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "group-hostile",
         about: "two of seven members forge, flood and dawdle: the others notice nothing",
-        seeds: (8, 0),
+        seeds: (8, 1),
         run: groups::hostile,
     },
     Scenario {

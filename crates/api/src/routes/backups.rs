@@ -63,7 +63,7 @@ pub(crate) async fn state(Shared(state): Shared<Arc<State>>) -> Result<Json<Back
     });
     Ok(Json(Backups {
         schedule,
-        last: last.map(|time| time.millis()),
+        last: last.map(baraza_wire::UnixTime::millis),
         error,
         never,
     }))

@@ -119,8 +119,8 @@ pub(crate) fn is_stopped(global: &Global) -> Result<bool, CliError> {
 }
 
 /// Makes a backup while no node runs.
-pub(crate) fn make_stopped(options: BackupOptions, global: &Global) -> Result<(), CliError> {
-    let file = target(&options)?;
+pub(crate) fn make_stopped(options: &BackupOptions, global: &Global) -> Result<(), CliError> {
+    let file = target(options)?;
     let password = new_password(&options.password)?;
     let data_dir = paths::data_dir(global)?;
     let progress = Progress::new("Reading the data directory", global.json);

@@ -104,7 +104,7 @@ impl Account {
     pub(super) fn bundle_imported(
         &mut self,
         id: ConversationId,
-        bundle: Imported,
+        bundle: &Imported,
     ) -> Result<(), StoreError> {
         let Some(conversation) = self.conversations.get(&id) else {
             return Ok(());
@@ -125,7 +125,7 @@ impl Account {
     /// A bundle cannot be taken in.
     pub(super) fn bundle_refused(
         &mut self,
-        intake: Intake,
+        intake: &Intake,
         bundle: &Imported,
         error: &RepositoryError,
     ) -> Result<(), StoreError> {
@@ -146,6 +146,6 @@ impl Account {
         } else if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.diverged |= std::mem::take(&mut conversation.partial);
         }
-        self.end_intake(&intake)
+        self.end_intake(intake)
     }
 }

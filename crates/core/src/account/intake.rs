@@ -342,7 +342,7 @@ impl Account {
         let bundle = intake.bundle.take();
         self.intake_done(&intake)?;
         if let Some(bundle) = bundle {
-            self.bundle_imported(intake.conversation, bundle)?;
+            self.bundle_imported(intake.conversation, &bundle)?;
         }
         self.next_intake()
     }
@@ -370,7 +370,7 @@ impl Account {
         };
         let id = intake.conversation;
         if let Some(bundle) = intake.bundle.take() {
-            return self.bundle_refused(intake, &bundle, error);
+            return self.bundle_refused(&intake, &bundle, error);
         }
         if let Some(conversation) = self.conversations.get_mut(&id) {
             // What is in the index of it stays beside the own branch.

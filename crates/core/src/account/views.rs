@@ -22,6 +22,8 @@ use crate::view::{
 };
 
 type Result<T> = std::result::Result<T, CommandFailure>;
+/// Some reactions, and how many there are of each emoji.
+type Reactions = (Vec<Reaction>, Vec<(String, u64)>);
 
 /// Messages taken into a view before others get their turn.
 const STEP: usize = 256;
@@ -505,7 +507,7 @@ impl Reader<'_> {
         Ok(Some((entry, size)))
     }
 
-    fn reactions(&self, message: &MessageRow) -> Result<(Vec<Reaction>, Vec<(String, u64)>)> {
+    fn reactions(&self, message: &MessageRow) -> Result<Reactions> {
         let (store, number) = (&self.core.store, self.conversation.row.number);
         let rows = store.reactions(number, &message.id, MAX_REACTIONS.saturating_add(1))?;
         let counts = if rows.len() > MAX_REACTIONS {

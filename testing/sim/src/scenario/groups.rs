@@ -104,6 +104,8 @@ pub(super) fn two_hundred(seed: u64, size: Size) -> Report {
 const HOSTILE: Plan = Plan {
     members: 7,
     hostile: 2,
+    // Those of the two among them.
+    links: 9.0,
     ..FIVE
 };
 
