@@ -58,8 +58,8 @@ class Devices:
 
     def ready(self, *peers, chat: str = "") -> None:
         for peer in peers:
-            until(lambda: (chat or self.chat) in peer.conversations(),
-                  f"{peer.name} has the conversation", 90)
+            # A daemon lists it before it has cloned it, and has no history to show then.
+            peer.wait_ready(chat or self.chat, timeout=90)
 
     def verify(self, *peers) -> None:
         for peer in peers:
