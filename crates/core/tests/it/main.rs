@@ -21,6 +21,7 @@ mod intake;
 mod linking;
 mod node;
 mod odd;
+mod profiles;
 mod requests;
 mod signs;
 mod views;
