@@ -10,8 +10,8 @@ use crate::account::channels::ChannelKind;
 use crate::account::conversation::Conversation;
 use crate::account::{Account, CommandFailure, RequestId};
 use crate::command::{
-    self, Command, CommandError, Contact, Diagnostics, Identity, MAX_NAME, MAX_PAGE, Member, Reply,
-    Request, Role,
+    self, Command, CommandError, Contact, Diagnostics, Identity, MAX_PAGE, Member, Reply, Request,
+    Role,
 };
 use crate::event::Presence;
 use crate::event::{EventBody, Message};
