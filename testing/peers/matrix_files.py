@@ -112,3 +112,24 @@ def file_third(world):
     group.pair.stop(group.a)
     fetch(group.c, group.chat, sent, timeout=90)
     group.verify(group.b, group.c)
+
+
+# A black pixel.
+PIXEL = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJ"
+         "RU5ErkJggg==")
+
+
+@row("files", "name and picture are seen by the contact, and so is a change of them")
+def profile(world):
+    pair = world.connected()
+    for round_, (name, picture) in enumerate((("Ådel 🦁 שלום", PIXEL), ("Another name", ""))):
+        for peer in pair.both:
+            peer.set_profile(f"{name} {peer.name}", picture)
+        for peer in pair.both:
+            # A daemon of 2023 sends it after a fetch.
+            pair.hear(pair.other(peer), f"look {round_} {peer.name}")
+            wanted = {"name": f"{name} {peer.name}", "picture": picture}
+            other = pair.other(peer)
+            until(lambda: other.profile_of(pair.ids[peer]) == wanted,
+                  f"{other.name} sees the profile of {peer.name}", 30)
+    pair.settle()

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, signs, status, views,
+    linking, profiles, signs, status, views,
 };
 use crate::{error, types};
 
@@ -37,6 +37,7 @@ use crate::{error, types};
         conversations::delivery, conversations::mark_read,
         groups::create, groups::leave, groups::profile, groups::change_profile, groups::invite,
         groups::ban, groups::react, groups::edit,
+        profiles::own, profiles::change, profiles::show,
         files::list, files::send, files::show, files::download, files::accept, files::cancel,
         files::delete, files::auto_accept, files::set_auto_accept,
         views::entries, views::search,

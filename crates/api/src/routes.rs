@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod jami;
 pub(crate) mod linking;
+pub(crate) mod profiles;
 pub(crate) mod signs;
 pub(crate) mod status;
 pub(crate) mod views;
@@ -56,6 +57,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/contacts/{id}",
             get(contacts::show).delete(contacts::remove),
         )
+        .route("/profile", get(profiles::own).patch(profiles::change))
+        .route("/contacts/{id}/profile", get(profiles::show))
         .route("/contacts/{id}/block", post(contacts::block))
         .route("/contacts/{id}/unblock", post(contacts::unblock))
         .route("/requests", get(contacts::requests))

@@ -216,6 +216,8 @@ pub struct Contact {
     /// Its Jami ID.
     #[schema(value_type = String)]
     pub id: AccountId,
+    /// The name it shows; empty if that is not known.
+    pub name: String,
     /// When it was added.
     #[schema(value_type = u64)]
     pub added: UnixTime,
@@ -238,6 +240,7 @@ impl From<core::Contact> for Contact {
     fn from(contact: core::Contact) -> Self {
         Self {
             id: contact.id,
+            name: contact.name,
             added: contact.added,
             confirmed: contact.confirmed,
             blocked: contact.banned,
@@ -507,6 +510,32 @@ pub struct Written {
     /// Its id.
     #[schema(value_type = String)]
     pub id: CommitId,
+}
+
+/// What an account shows of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProfileView {
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub id: AccountId,
+    /// The name; empty if none is known.
+    pub name: String,
+    /// The picture, base64.
+    pub picture: Option<String>,
+    /// `image/jpeg` or `image/png`, as its owner says.
+    pub picture_type: Option<String>,
+}
+
+/// Changes of the own profile; what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct NewProfile {
+    /// The name, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The picture, base64 of a JPEG or PNG; empty: none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
 }
 
 /// A file in a conversation.

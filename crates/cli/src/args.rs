@@ -224,6 +224,24 @@ pub(crate) enum Action {
         /// The message: its ID, or the beginning of it
         message: String,
     },
+    /// Show what others see of you, or change it; or show what you see of somebody
+    Profile {
+        /// A contact: its ID, or the beginning of it; you if left out
+        #[arg(conflicts_with_all = ["name", "picture", "no_picture"])]
+        who: Option<String>,
+        /// Your new name
+        #[arg(long)]
+        name: Option<String>,
+        /// Your new picture: a JPEG or PNG
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+        /// No picture any more
+        #[arg(long, conflicts_with = "picture")]
+        no_picture: bool,
+        /// Write the picture to a file
+        #[arg(long, value_name = "FILE")]
+        save_picture: Option<PathBuf>,
+    },
     /// Send a file; of a recorded clip, too
     SendFile {
         /// A contact or conversation: its ID, or the beginning of it

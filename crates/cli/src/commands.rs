@@ -11,6 +11,7 @@ mod files;
 mod jami;
 mod linking;
 mod message;
+mod profile;
 mod request;
 mod signs;
 mod status;
@@ -81,6 +82,20 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             wait,
         } => files::save(&context, &who, &file, Some(to), wait).await,
         Action::Cancel { who, file } => files::cancel(&context, &who, &file).await,
+        Action::Profile {
+            who,
+            name,
+            picture,
+            no_picture,
+            save_picture,
+        } => {
+            let change = profile::Change {
+                name,
+                picture,
+                no_picture,
+            };
+            profile::run(&context, who, change, save_picture.as_deref()).await
+        }
         Action::Request { action } => request::run(&context, action).await,
         Action::Read { who, message } => signs::read(&context, &who, message).await,
         Action::Send {

@@ -31,6 +31,7 @@ mod merge;
 mod messages;
 mod own;
 mod preferences;
+mod profiles;
 mod registration;
 mod requests;
 mod revocation;
@@ -63,6 +64,7 @@ pub use files::AUTO_ACCEPT;
 use files::{FileNews, Files};
 pub use intake::IntakeLimits;
 use intake::Intakes;
+use profiles::Profiles;
 use registration::{Op, Registration};
 use requests::Lookup;
 use revocation::Revoked;
@@ -147,6 +149,7 @@ pub struct Account {
     /// What is agreed with the other devices of the account.
     sync: SyncState,
     files: Files,
+    profiles: Profiles,
     /// Conversations of which not all messages are in their view yet.
     behind: BTreeSet<ConversationId>,
     /// Devices that were revoked.
@@ -306,6 +309,7 @@ impl Account {
             intakes: Intakes::default(),
             sync: SyncState::default(),
             files: Files::default(),
+            profiles: Profiles::default(),
             behind: BTreeSet::new(),
             revoked: Revoked::default(),
             may_commit: false,
@@ -317,6 +321,7 @@ impl Account {
         account.load_revocations()?;
         account.load_conversations()?;
         account.load_files()?;
+        account.load_profiles()?;
         account.behind = account.find_behind();
         account.update_all_routing()?;
         account.start_registration();

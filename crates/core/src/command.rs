@@ -21,6 +21,8 @@ pub const MAX_DESCRIPTION: usize = 4096;
 /// Longest picture of a group, in bytes of base64. It goes with invitations, in which peers
 /// take less than 64,000 bytes.
 pub const MAX_PICTURE: usize = 60_000;
+/// Longest picture of an account, in bytes: with it a profile stays below what peers take.
+pub const MAX_PROFILE_PICTURE: usize = 5 << 20;
 /// Most messages one [`Command::History`] gives.
 pub const MAX_PAGE: usize = 1_000_000;
 
@@ -34,6 +36,19 @@ pub enum Command {
     SetDisplayName {
         /// The name.
         name: String,
+    },
+    /// What an account shows of itself: [`Reply::Profile`].
+    Profile {
+        /// Whose; one's own if `None`.
+        of: Option<AccountId>,
+    },
+    /// Changes what one shows of oneself: [`Reply::Done`].
+    SetProfile {
+        /// A new name.
+        name: Option<String>,
+        /// A new picture, JPEG or PNG, of at most [`MAX_PROFILE_PICTURE`] bytes; an empty
+        /// one removes it.
+        picture: Option<Vec<u8>>,
     },
     /// Asks somebody to become a contact; makes the one-to-one conversation. To a contact
     /// that there is already, sends the request again; to oneself nothing is sent:
@@ -396,6 +411,8 @@ pub enum Reply {
     Done,
     /// Who the account is.
     Identity(Identity),
+    /// What an account shows of itself.
+    Profile(ShownProfile),
     /// A conversation.
     Conversation(ConversationId),
     /// A message.
@@ -473,11 +490,33 @@ pub struct Request {
     pub received: UnixTime,
 }
 
+/// What an account shows of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownProfile {
+    /// Whose it is.
+    pub id: AccountId,
+    /// The name; empty if none is known.
+    pub name: String,
+    /// The picture.
+    pub picture: Option<Picture>,
+}
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// `jpeg` or `png`, as who shows it says.
+    pub kind: String,
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+}
+
 /// A contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     /// Who.
     pub id: AccountId,
+    /// The name it shows; empty if that is not known.
+    pub name: String,
     /// When it was added.
     pub added: UnixTime,
     /// Whether it is known to have us, too.

@@ -202,6 +202,15 @@ pub enum EventBody {
         /// Whether it types.
         active: bool,
     },
+    /// What an account shows of itself changed, one's own or another's.
+    ProfileChanged {
+        /// Whose.
+        account: AccountId,
+        /// The name.
+        name: String,
+        /// Whether there is a picture.
+        picture: bool,
+    },
     /// A file's whereabouts changed, or some more of it is here.
     FileChanged {
         /// In which conversation.

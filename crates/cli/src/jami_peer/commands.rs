@@ -293,6 +293,8 @@ impl Peer {
                     .await
             }
             "requests" => self.simple(with, Command::Requests).await,
+            "profile_of" => self.profile_of(with).await,
+            "set_profile" => self.set_profile(with).await,
             "send_file" => self.send_file(with).await,
             "send_message" => self.send_message(with).await,
             "send_request" => {

@@ -5,6 +5,7 @@ mod arguments;
 mod commands;
 mod files;
 mod output;
+mod profiles;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::PathBuf;

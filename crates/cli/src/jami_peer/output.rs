@@ -180,6 +180,16 @@ fn line(event: &Event) -> Option<Value> {
             "contact_id": account,
             "status": u8::from(*active),
         }),
+        EventBody::ProfileChanged {
+            account,
+            name,
+            picture,
+        } => json!({
+            "event": "profileReceived",
+            "from": account,
+            "name": name,
+            "picture": picture,
+        }),
         EventBody::FileChanged {
             conversation,
             message,

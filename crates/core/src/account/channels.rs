@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::account::devices::Carrier;
 use crate::account::files::{FileKey, Serving};
+use crate::account::profiles::{IncomingProfile, OutgoingProfile};
 use crate::account::timers::Timer;
 use crate::account::{Account, Core};
 use crate::protocol::drt::DrtStream;
@@ -19,7 +20,7 @@ use crate::protocol::msg_channel::MessageStream;
 use crate::protocol::msgpack_stream::MsgpackStream;
 use crate::protocol::sip::{self, Addresses, SipSession};
 use crate::protocol::sync;
-use crate::protocol::transfer::{FileRequest, TransferName};
+use crate::protocol::transfer::TransferName;
 
 /// Bytes of instant messages waiting to be written on one channel.
 const MAX_WAITING: usize = 1 << 20;
@@ -70,8 +71,10 @@ pub(super) enum ChannelKind {
         /// Messages that came so far.
         questions: u32,
     },
-    /// Nothing we need: read and forgotten.
-    Discard,
+    /// The own profile is sent.
+    SendProfile(OutgoingProfile),
+    /// The profile of a peer comes.
+    TakeProfile(IncomingProfile),
 }
 
 impl Core {
@@ -158,10 +161,9 @@ enum Wish {
     Git(ConversationId),
     /// Another device of the account wants to tell of changes.
     Sync,
-    File(FileRequest),
+    /// A file or a profile.
+    Transfer(TransferName),
     Swarm(ConversationId),
-    /// A profile is pushed, which is not kept yet.
-    Profile,
     Other,
 }
 
@@ -188,11 +190,7 @@ impl Wish {
         if let Some(rest) = name.strip_prefix("swarm://") {
             return rest.parse().map_or(Self::Other, Self::Swarm);
         }
-        match TransferName::parse(name) {
-            Some(TransferName::File(wish)) => Self::File(wish),
-            Some(TransferName::PushedProfile { .. }) => Self::Profile,
-            _ => Self::Other,
-        }
+        TransferName::parse(name).map_or(Self::Other, Self::Transfer)
     }
 }
 
@@ -213,6 +211,7 @@ impl Account {
                     match state.kind {
                         ChannelKind::Serve { .. } => return self.serve(channel),
                         ChannelKind::ServeFile(_) => self.file_taken(channel),
+                        ChannelKind::SendProfile(_) => return self.pump_profile(channel),
                         _ => {}
                     }
                 }
@@ -234,7 +233,7 @@ impl Account {
         let too_many = open.count() >= MAX_CHANNELS_PER_DEVICE;
         let wish = Wish::parse(name, &self.core.device);
         let refused = too_many || self.is_banned(&peer.account);
-        if let (false, Wish::File(wish)) = (refused, &wish) {
+        if let (false, Wish::Transfer(TransferName::File(wish))) = (refused, &wish) {
             return self.file_wanted(channel, peer, wish);
         }
         let kind = self.kind_for(peer, &wish);
@@ -259,7 +258,7 @@ impl Account {
         if swarm {
             self.swarm_open(channel)?;
         }
-        Ok(())
+        self.pump_profile(channel)
     }
 
     /// What a channel is used for if it is accepted (docs/protocol/05-swarm.md section 6).
@@ -292,9 +291,9 @@ impl Account {
                     questions: 0,
                 })
             }
-            Wish::Profile => self.is_known(account).then_some(ChannelKind::Discard),
             // A file is found out about first.
-            Wish::File(_) | Wish::Other => None,
+            Wish::Transfer(name) => self.profile_kind(peer, name),
+            Wish::Other => None,
         }
     }
 
@@ -325,7 +324,10 @@ impl Account {
                 self.file_open(channel);
                 Ok(())
             }
-            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::Discard => Ok(()),
+            ChannelKind::SendProfile(_) => self.pump_profile(channel),
+            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::TakeProfile(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -392,11 +394,17 @@ impl Account {
                 self.swarm_failed(conversation, state.device);
                 Ok(())
             }
+            ChannelKind::SendProfile(_) => {
+                self.profile_gone(state.device);
+                Ok(())
+            }
             ChannelKind::FetchFile(key) => {
                 self.file_refused(&key, channel, &reason);
                 Ok(())
             }
-            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::Discard => Ok(()),
+            ChannelKind::Serve { .. } | ChannelKind::ServeFile(_) | ChannelKind::TakeProfile(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -417,7 +425,10 @@ impl Account {
             Some(ChannelKind::Fetch { .. }) => self.fetch_data(channel, &bytes),
             Some(ChannelKind::Serve { .. }) => self.serve_data(channel, &bytes),
             Some(ChannelKind::Swarm { .. }) => self.swarm_data(channel, &bytes),
-            Some(ChannelKind::FetchFile(_) | ChannelKind::ServeFile(_) | ChannelKind::Discard)
+            Some(ChannelKind::TakeProfile(_)) => self.profile_data(channel, &bytes),
+            Some(
+                ChannelKind::FetchFile(_) | ChannelKind::ServeFile(_) | ChannelKind::SendProfile(_),
+            )
             | None => Ok(()),
         }
     }
@@ -486,6 +497,11 @@ impl Account {
                 self.swarm_closed(conversation, state.device);
                 Ok(())
             }
+            ChannelKind::SendProfile(_) => {
+                self.profile_gone(state.device);
+                Ok(())
+            }
+            ChannelKind::TakeProfile(incoming) => self.profile_ended(incoming),
             ChannelKind::FetchFile(key) => {
                 self.file_ended(&key, id);
                 Ok(())
@@ -494,7 +510,7 @@ impl Account {
                 self.given(id);
                 Ok(())
             }
-            ChannelKind::Serve { .. } | ChannelKind::Discard => Ok(()),
+            ChannelKind::Serve { .. } => Ok(()),
         }
     }
 
@@ -512,6 +528,9 @@ impl Account {
             Some(ChannelKind::ServeFile(_)) => {
                 self.stop_giving(channel);
                 Ok(())
+            }
+            Some(ChannelKind::SendProfile(_) | ChannelKind::TakeProfile(_)) => {
+                self.close_channel(channel)
             }
             _ => Ok(()),
         }
@@ -539,13 +558,23 @@ mod tests {
         assert_eq!(wish(format!("git://{own}")), Wish::Other);
         let sha3 = "0f".repeat(64);
         let push = format!("data-transfer://{chat}/{other}/profile.vcf?sha3={sha3}");
-        assert_eq!(wish(push), Wish::Profile);
+        let is_profile = |wish| {
+            matches!(wish, Wish::Transfer(TransferName::PushedProfile { conversation, .. })
+                if conversation == chat)
+        };
+        assert!(is_profile(wish(push)));
         let pull = format!("data-transfer://{chat}/profile/{}.vcf", "a".repeat(40));
-        assert_eq!(wish(pull), Wish::Other);
+        assert!(matches!(
+            wish(pull),
+            Wish::Transfer(TransferName::PulledProfile { .. })
+        ));
         assert_eq!(wish(format!("sync://{own}")), Wish::Sync);
         assert_eq!(wish(format!("sync://{other}")), Wish::Other);
         let file = format!("data-transfer://{chat}/{other}/{}_1", "a".repeat(40));
-        assert!(matches!(wish(file), Wish::File(file) if file.conversation == chat));
+        assert!(matches!(
+            wish(file),
+            Wish::Transfer(TransferName::File(file)) if file.conversation == chat
+        ));
         assert_eq!(wish(format!("swarm://{chat}")), Wish::Swarm(chat));
         assert_eq!(wish("swarm://".into()), Wish::Other);
         assert_eq!(wish(String::new()), Wish::Other);

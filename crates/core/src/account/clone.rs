@@ -209,6 +209,10 @@ impl Account {
         }
         self.update_routing(id)?;
         self.watch_members(&id);
+        if let Some((device, _)) = from {
+            self.ask_for_profile(id, device);
+            self.offer_profile(device);
+        }
         self.notify_all(id, None)
     }
 

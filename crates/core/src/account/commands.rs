@@ -10,8 +10,8 @@ use crate::account::channels::ChannelKind;
 use crate::account::conversation::Conversation;
 use crate::account::{Account, CommandFailure, RequestId};
 use crate::command::{
-    self, Command, CommandError, Contact, Diagnostics, Identity, MAX_NAME, MAX_PAGE, Member, Reply,
-    Request, Role,
+    self, Command, CommandError, Contact, Diagnostics, Identity, MAX_PAGE, Member, Reply, Request,
+    Role,
 };
 use crate::event::Presence;
 use crate::event::{EventBody, Message};
@@ -87,7 +87,9 @@ impl Account {
         self.flush()?;
         let reply = match command {
             Command::Identity => Reply::Identity(self.identity()?),
-            Command::SetDisplayName { name } => self.set_display_name(name)?,
+            Command::SetDisplayName { name } => self.set_profile(Some(name), None)?,
+            Command::Profile { of } => self.shown_profile(of)?,
+            Command::SetProfile { name, picture } => self.set_profile(name, picture)?,
             Command::SendRequest { to, text: _ } => Reply::Conversation(self.send_request(to)?),
             Command::Requests => Reply::Requests(self.pending_requests()),
             Command::AcceptRequest { conversation } => {
@@ -275,19 +277,6 @@ impl Account {
         })
     }
 
-    fn set_display_name(&mut self, name: String) -> Result<Reply> {
-        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            let text = format!("a name is one line of at most {MAX_NAME} bytes");
-            return Err(CommandError::Invalid(text).into());
-        }
-        self.core.store.begin()?;
-        self.core
-            .store
-            .set_display_name(self.core.config.number, &name)?;
-        self.core.config.display_name = name;
-        Ok(Reply::Done)
-    }
-
     fn pending_requests(&self) -> Vec<Request> {
         let mut requests: Vec<Request> = self
             .requests
@@ -311,6 +300,7 @@ impl Account {
             .filter(|row| row.is_active() || row.is_banned())
             .map(|row| Contact {
                 id: row.contact,
+                name: self.name_of(&row.contact),
                 added: row.added,
                 confirmed: row.confirmed,
                 banned: row.is_banned(),
@@ -527,7 +517,7 @@ impl Account {
             ChannelKind::FetchFile((_, message)) => format!("fetch file {message}"),
             ChannelKind::ServeFile(_) => "serve file".to_owned(),
             ChannelKind::Swarm { conversation, .. } => format!("swarm {conversation}"),
-            ChannelKind::Discard => "profile".to_owned(),
+            ChannelKind::SendProfile(_) | ChannelKind::TakeProfile(_) => "profile".to_owned(),
         };
         let fetching = |kind: &ChannelKind| match kind {
             ChannelKind::Fetch { fetch, .. } => !fetch.is_idle(),

@@ -339,7 +339,7 @@ impl Account {
     }
 
     /// Whether an account is in a conversation, and not only invited.
-    fn is_member(&self, id: &ConversationId, account: &AccountId) -> bool {
+    pub(super) fn is_member(&self, id: &ConversationId, account: &AccountId) -> bool {
         let conversation = self.conversations.get(id);
         let repository = conversation.and_then(|conversation| conversation.ready());
         let role = repository.and_then(|repository| repository.role(account).ok().flatten());

@@ -457,6 +457,7 @@ impl Account {
         self.learned(id, device, &head)?;
         self.meet_devices(&id);
         self.ask_for_files(&device);
+        self.offer_profile(device);
         self.brought(id)?;
         self.notify_all(id, Some(device))
     }

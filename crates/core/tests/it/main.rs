@@ -22,6 +22,7 @@ mod intake;
 mod linking;
 mod node;
 mod odd;
+mod profiles;
 mod relay;
 mod requests;
 mod signs;

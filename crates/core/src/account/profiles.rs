@@ -1,0 +1,412 @@
+//! Profiles: one's own for those who share a conversation, and theirs
+//! (docs/protocol/06-messages-files.md section 7).
+//!
+//! The own profile is sent once to each device of a member, and again when it has changed.
+//! A device that was sent a profile is remembered, so that it is not sent at each start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use baraza_link::{ChannelId, Peer, WRITE_WINDOW};
+use baraza_store::{ProfileRow, StoreError};
+use baraza_wire::{AccountId, ConversationId, DeviceId};
+use bytes::Bytes;
+
+use crate::account::channels::{Channel, ChannelKind};
+use crate::account::timers::Timer;
+use crate::account::{Account, CommandFailure};
+use crate::command::{CommandError, MAX_NAME, MAX_PROFILE_PICTURE, Picture, Reply, ShownProfile};
+use crate::event::EventBody;
+use crate::files::Digest;
+use crate::protocol::transfer::{TransferName, Version};
+use crate::protocol::vcard::{MAX_LEN, Photo, PhotoKind, Profile};
+
+/// Longest piece written at once.
+const PIECE: usize = 0xffff;
+/// A profile may take so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Profiles received at once; each may have [`MAX_LEN`] bytes.
+const AT_ONCE: usize = 8;
+
+/// Profiles, as far as they are in memory.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    /// Names of others.
+    names: BTreeMap<AccountId, String>,
+    /// Which profile of ours a device has.
+    sent: BTreeMap<DeviceId, String>,
+    /// Devices to which it is being sent.
+    sending: BTreeSet<DeviceId>,
+    /// Our vCard, and its hash; `None` if there is nothing in it.
+    own: Option<(Bytes, String)>,
+}
+
+/// A profile that is being sent.
+#[derive(Debug)]
+pub(super) struct OutgoingProfile {
+    left: Bytes,
+    /// Its hash, if that is to be noted when all is sent.
+    sha3: Option<String>,
+}
+
+/// A profile that is being received.
+#[derive(Debug)]
+pub(super) struct IncomingProfile {
+    owner: AccountId,
+    version: Version,
+    bytes: Vec<u8>,
+}
+
+fn sha3(bytes: &[u8]) -> String {
+    let mut digest = Digest::new();
+    digest.update(bytes);
+    digest.finish()
+}
+
+impl Account {
+    pub(super) fn load_profiles(&mut self) -> Result<(), StoreError> {
+        let number = self.core.config.number;
+        let store = &self.core.store;
+        self.profiles.names = store.profile_names(number)?.into_iter().collect();
+        self.profiles.sent = store.profiles_sent(number)?.into_iter().collect();
+        self.make_card()
+    }
+
+    /// Writes the own vCard anew.
+    fn make_card(&mut self) -> Result<(), StoreError> {
+        let number = self.core.config.number;
+        let row = self.core.store.profile(number, &self.core.account)?;
+        let photo = row.and_then(|row| row.picture).map(|(kind, bytes)| Photo {
+            kind: kind_of(&kind),
+            bytes,
+        });
+        let profile = Profile {
+            name: self.core.config.display_name.clone(),
+            photo,
+        };
+        self.profiles.own = (profile != Profile::default()).then(|| {
+            let card = Bytes::from(profile.write());
+            let sum = sha3(&card);
+            (card, sum)
+        });
+        Ok(())
+    }
+
+    /// The name an account shows; empty if it is not known.
+    pub(super) fn name_of(&self, account: &AccountId) -> String {
+        if *account == self.core.account {
+            return self.core.config.display_name.clone();
+        }
+        self.profiles
+            .names
+            .get(account)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The command to look at a profile.
+    pub(super) fn shown_profile(&self, of: Option<AccountId>) -> Result<Reply, CommandFailure> {
+        let owner = of.unwrap_or(self.core.account);
+        let row = self.core.store.profile(self.core.config.number, &owner)?;
+        if owner != self.core.account && row.is_none() && !self.is_known(&owner) {
+            return Err(CommandError::NoSuchContact.into());
+        }
+        let picture = row.and_then(|row| row.picture);
+        Ok(Reply::Profile(ShownProfile {
+            id: owner,
+            name: self.name_of(&owner),
+            picture: picture.map(|(kind, bytes)| Picture { kind, bytes }),
+        }))
+    }
+
+    /// The command to change the own profile. What is `None` stays; an empty picture
+    /// removes it.
+    pub(super) fn set_profile(
+        &mut self,
+        name: Option<String>,
+        picture: Option<Vec<u8>>,
+    ) -> Result<Reply, CommandFailure> {
+        let invalid = |text: String| Err(CommandError::Invalid(text).into());
+        if let Some(name) = &name
+            && (name.len() > MAX_NAME || name.chars().any(char::is_control))
+        {
+            return invalid(format!("a name is one line of at most {MAX_NAME} bytes"));
+        }
+        let number = self.core.config.number;
+        if let Some(bytes) = picture {
+            let kind = match bytes.as_slice() {
+                [] => None,
+                [0xff, 0xd8, 0xff, ..] => Some("jpeg"),
+                [0x89, b'P', b'N', b'G', ..] => Some("png"),
+                _ => return invalid("a picture is a JPEG or a PNG".into()),
+            };
+            if bytes.len() > MAX_PROFILE_PICTURE {
+                let text = format!("a picture has at most {MAX_PROFILE_PICTURE} bytes");
+                return invalid(text);
+            }
+            self.core.store.begin()?;
+            let row = ProfileRow {
+                owner: self.core.account,
+                name: String::new(),
+                picture: kind.map(|kind| (kind.to_owned(), bytes)),
+                changed: self.core.now.unix,
+            };
+            self.core.store.put_profile(number, &row)?;
+        }
+        if let Some(name) = name {
+            self.core.store.begin()?;
+            self.core.store.set_display_name(number, &name)?;
+            self.core.config.display_name = name;
+        }
+        self.make_card()?;
+        self.tell_profile(self.core.account)?;
+        for device in self.links.keys().copied().collect::<Vec<_>>() {
+            self.offer_profile(device);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn tell_profile(&mut self, account: AccountId) -> Result<(), StoreError> {
+        let row = self.core.store.profile(self.core.config.number, &account)?;
+        self.core.emit(EventBody::ProfileChanged {
+            account,
+            name: self.name_of(&account),
+            picture: row.is_some_and(|row| row.picture.is_some()),
+        });
+        Ok(())
+    }
+
+    /// A conversation in which both we and an account are members.
+    fn common(&self, account: &AccountId) -> Option<ConversationId> {
+        let own = self.core.account;
+        self.conversations
+            .keys()
+            .find(|id| self.is_member(id, account) && self.is_member(id, &own))
+            .copied()
+    }
+
+    /// Sends the own profile to a device, unless it has it, or is not to have it.
+    pub(super) fn offer_profile(&mut self, device: DeviceId) {
+        let Some((card, sum)) = self.profiles.own.clone() else {
+            return;
+        };
+        let Some(owner) = self.links.get(&device).map(|peer| peer.account) else {
+            return;
+        };
+        let has = self.profiles.sent.get(&device) == Some(&sum);
+        if has || owner == self.core.account || self.profiles.sending.contains(&device) {
+            return;
+        }
+        let Some(conversation) = self.common(&owner) else {
+            return;
+        };
+        let channel = self.core.channel();
+        let name = TransferName::PushedProfile {
+            conversation,
+            device: self.core.device,
+            version: Version {
+                sha3: Some(sum.clone()),
+                modified: 0,
+            },
+        };
+        self.profiles.sending.insert(device);
+        let kind = ChannelKind::SendProfile(OutgoingProfile {
+            left: card,
+            sha3: Some(sum),
+        });
+        self.channels
+            .insert(channel, Channel::new(device, owner, kind));
+        self.profile_patience(channel);
+        self.core.link(baraza_link::Command::Open {
+            channel,
+            device,
+            name: name.to_string(),
+            reason: String::new(),
+        });
+    }
+
+    /// Asks a device for the profile of its account.
+    pub(super) fn ask_for_profile(&mut self, conversation: ConversationId, device: DeviceId) {
+        let Some(owner) = self.links.get(&device).map(|peer| peer.account) else {
+            return;
+        };
+        if owner == self.core.account || self.profiles.names.contains_key(&owner) {
+            return;
+        }
+        let channel = self.core.channel();
+        let name = TransferName::PulledProfile {
+            conversation,
+            uri: owner,
+        };
+        let kind = ChannelKind::TakeProfile(IncomingProfile {
+            owner,
+            version: Version::default(),
+            bytes: Vec::new(),
+        });
+        self.channels
+            .insert(channel, Channel::new(device, owner, kind));
+        self.profile_patience(channel);
+        self.core.link(baraza_link::Command::Open {
+            channel,
+            device,
+            name: name.to_string(),
+            reason: String::new(),
+        });
+    }
+
+    /// A peer sends a profile or asks for ours: what its channel is, if it may.
+    pub(super) fn profile_kind(&self, peer: &Peer, name: &TransferName) -> Option<ChannelKind> {
+        match name {
+            TransferName::PushedProfile {
+                conversation,
+                version,
+                ..
+            } => {
+                let others = self.channels.values();
+                let others =
+                    others.filter(|other| matches!(other.kind, ChannelKind::TakeProfile(_)));
+                let own = peer.account == self.core.account;
+                let may =
+                    !own && self.is_member(conversation, &peer.account) && others.count() < AT_ONCE;
+                may.then(|| {
+                    ChannelKind::TakeProfile(IncomingProfile {
+                        owner: peer.account,
+                        version: version.clone(),
+                        bytes: Vec::new(),
+                    })
+                })
+            }
+            TransferName::PulledProfile { conversation, uri } => {
+                let may = *uri == self.core.account && self.is_member(conversation, &peer.account);
+                may.then(|| {
+                    let card = self.profiles.own.as_ref().map(|(card, _)| card.clone());
+                    ChannelKind::SendProfile(OutgoingProfile {
+                        left: card.unwrap_or_default(),
+                        sha3: None,
+                    })
+                })
+            }
+            TransferName::File(_) | TransferName::OwnProfile { .. } => None,
+        }
+    }
+
+    fn profile_patience(&mut self, channel: ChannelId) {
+        let at = self.core.after(PATIENCE);
+        self.core.timers.set(Timer::Channel(channel), at);
+    }
+
+    /// Sends more of the own profile, as far as there is room.
+    pub(super) fn pump_profile(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        loop {
+            let Some(state) = self.channels.get_mut(&id) else {
+                return Ok(());
+            };
+            let device = state.device;
+            let ChannelKind::SendProfile(outgoing) = &mut state.kind else {
+                return Ok(());
+            };
+            if outgoing.left.is_empty() {
+                if state.unsent > 0 {
+                    return Ok(());
+                }
+                let sent = outgoing.sha3.take();
+                self.close_channel(id)?;
+                if let Some(sum) = sent {
+                    self.core.store.begin()?;
+                    let number = self.core.config.number;
+                    self.core.store.put_profile_sent(number, &device, &sum)?;
+                    self.profiles.sent.insert(device, sum);
+                    // It may have changed meanwhile.
+                    self.offer_profile(device);
+                }
+                return Ok(());
+            }
+            let length = outgoing.left.len().min(PIECE);
+            if state.unsent.saturating_add(length) > WRITE_WINDOW {
+                return Ok(());
+            }
+            let bytes = outgoing.left.split_to(length);
+            state.unsent = state.unsent.saturating_add(length);
+            self.core
+                .link(baraza_link::Command::Write { channel: id, bytes });
+        }
+    }
+
+    /// Nothing is sent to a device any more.
+    pub(super) fn profile_gone(&mut self, device: DeviceId) {
+        self.profiles.sending.remove(&device);
+    }
+
+    /// Bytes of somebody's profile came.
+    pub(super) fn profile_data(
+        &mut self,
+        channel: ChannelId,
+        bytes: &Bytes,
+    ) -> Result<(), StoreError> {
+        let Some(state) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let ChannelKind::TakeProfile(incoming) = &mut state.kind else {
+            return Ok(());
+        };
+        if incoming.bytes.len().saturating_add(bytes.len()) > MAX_LEN {
+            tracing::debug!(account = %incoming.owner, "a profile is too large");
+            incoming.bytes.clear();
+            self.channels.remove(&channel);
+            self.core.timers.clear(Timer::Channel(channel));
+            self.core.link(baraza_link::Command::Close { channel });
+            return Ok(());
+        }
+        incoming.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// A profile is there, or what came of it before the connection broke.
+    pub(super) fn profile_ended(&mut self, incoming: IncomingProfile) -> Result<(), StoreError> {
+        let IncomingProfile {
+            owner,
+            version,
+            bytes,
+        } = incoming;
+        let whole = String::from_utf8_lossy(&bytes)
+            .trim_end()
+            .to_ascii_uppercase()
+            .ends_with("END:VCARD");
+        let right = version.sha3.is_none_or(|sum| sum == sha3(&bytes));
+        let Ok(profile) = Profile::parse(&bytes) else {
+            // Daemons send nothing if they have nothing to show.
+            return Ok(());
+        };
+        if !whole || !right {
+            return Ok(());
+        }
+        let number = self.core.config.number;
+        let row = ProfileRow {
+            owner,
+            name: profile.name,
+            picture: profile.photo.map(|photo| {
+                let kind = match photo.kind {
+                    PhotoKind::Jpeg => "jpeg",
+                    PhotoKind::Png => "png",
+                };
+                (kind.to_owned(), photo.bytes)
+            }),
+            changed: self.core.now.unix,
+        };
+        let before = self.core.store.profile(number, &owner)?;
+        if before.is_some_and(|old| old.name == row.name && old.picture == row.picture) {
+            return Ok(());
+        }
+        self.core.store.begin()?;
+        self.core.store.put_profile(number, &row)?;
+        self.profiles.names.insert(owner, row.name);
+        self.tell_profile(owner)
+    }
+}
+
+fn kind_of(name: &str) -> PhotoKind {
+    match name {
+        "jpeg" => PhotoKind::Jpeg,
+        _ => PhotoKind::Png,
+    }
+}
