@@ -268,6 +268,15 @@ for since in (None, "0c" * 20):
     seed("bundle", b"\x89BUNDLE\n\x01" + len(header).to_bytes(4) + header
          + len(signature).to_bytes(2) + signature)
 
+for home in ("account-datadir-2023/home-A", "account-datadir-2023/home-B", "head-datadir-alice"):
+    with tarfile.open(VECTORS / f"{home}.tar.gz") as archive:
+        for member in archive:
+            name = member.name.rsplit("/", 1)[-1]
+            if name in ("contacts", "convInfo", "convRequests") and member.size > 1:
+                seed("jami_state", archive.extractfile(member).read())
+            elif name == "config.yml":
+                seed("jami_config", archive.extractfile(member).read())
+
 for target, seeds in sorted(found.items()):
     folder = SEEDS / target
     folder.mkdir(parents=True, exist_ok=True)

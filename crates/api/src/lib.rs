@@ -15,6 +15,7 @@ pub mod body;
 pub mod error;
 mod follow;
 pub mod guard;
+pub mod monitor;
 pub mod openapi;
 mod routes;
 mod server;

@@ -6,8 +6,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
-    accounts, backups, bundles, contacts, conversations, devices, events, files, groups, linking,
-    signs, status, views,
+    accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
+    linking, signs, status, views,
 };
 use crate::{error, types};
 
@@ -24,7 +24,7 @@ use crate::{error, types};
     paths(
         status::status, status::diagnostics,
         accounts::list, accounts::create, accounts::import, accounts::show, accounts::change,
-        accounts::remove, accounts::export,
+        accounts::remove, accounts::export, jami::import_jami,
         linking::link, linking::pin, linking::change_password, linking::enable,
         linking::disable,
         backups::state, backups::make, backups::set_schedule, backups::end_schedule,
@@ -47,7 +47,7 @@ use crate::{error, types};
     ),
     components(schemas(
         error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
-        types::keep::BackupProgress,
+        types::keep::BackupProgress, types::keep::JamiProgress,
     )),
     security(("token" = [])),
     modifiers(&Token, &Names),

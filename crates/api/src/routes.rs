@@ -9,6 +9,7 @@ pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod groups;
+pub(crate) mod jami;
 pub(crate) mod linking;
 pub(crate) mod signs;
 pub(crate) mod status;
@@ -149,6 +150,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/import", post(accounts::import))
         .route("/accounts/link", post(linking::link))
+        .route("/accounts/import-jami", post(jami::import_jami))
         .route("/backups", get(backups::state).post(backups::make))
         .route(
             "/backups/schedule",

@@ -248,7 +248,7 @@ fn head_len(request: &Request) -> usize {
         )
 }
 
-async fn accept(
+pub(crate) async fn accept(
     listener: TcpListener,
     router: Router,
     stop: CancellationToken,

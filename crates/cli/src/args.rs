@@ -57,6 +57,13 @@ pub(crate) struct Global {
 pub(crate) enum Action {
     /// Run the node
     Run(RunOptions),
+    /// Be a relay: keep and serve the conversations that owners invite this node to
+    Relay {
+        #[command(flatten)]
+        run: RunOptions,
+        #[command(flatten)]
+        relay: RelayOptions,
+    },
     /// Make, show, move and remove accounts
     Account {
         #[command(subcommand)]
@@ -359,6 +366,44 @@ pub(crate) struct RunOptions {
     pub(crate) log_level: String,
 }
 
+/// Whom a relay serves, and how much it takes. All of it can be in relay.json, too.
+#[derive(Debug, Clone, clap::Args, Default)]
+pub(crate) struct RelayOptions {
+    /// Whose invitations it accepts; may be given several times
+    #[arg(long, value_name = "JAMI_ID")]
+    pub(crate) owner: Vec<String>,
+    /// Accept invitations of everybody, as long as there is room
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// The name others see [default: Relay]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// At the first start, become a further device of the account in this archive instead of
+    /// making an account
+    #[arg(long, value_name = "FILE")]
+    pub(crate) archive: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) password: PasswordOptions,
+    /// Settings [default: relay.json in the data directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where health and metrics are; loopback only [default: 127.0.0.1:8223]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) monitor: Option<SocketAddr>,
+    /// Most MiB of one conversation, which gets no longer then [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) conversation_mib: Option<u64>,
+    /// Most MiB of all conversations [default: 20480]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) total_mib: Option<u64>,
+    /// Most conversations [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) conversations: Option<usize>,
+    /// Write a service for systemd that runs it, and end
+    #[arg(long)]
+    pub(crate) install_unit: bool,
+}
+
 /// Where a password comes from, if not from BARAZA_PASSWORD.
 #[derive(Debug, Clone, clap::Args, Default)]
 pub(crate) struct PasswordOptions {
@@ -434,6 +479,17 @@ pub(crate) enum AccountAction {
         /// Read the new password from the first line of a file ("-": the standard input)
         #[arg(long, value_name = "FILE", conflicts_with = "remove")]
         new_password_file: Option<PathBuf>,
+    },
+    /// Bring accounts here from the data directory of Jami, which is only read
+    ImportJami {
+        /// The directory, or an account's in it; found if left out
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Go on as the same devices, which must not be used with Jami any more; without it,
+        /// new devices are made from the archives
+        #[arg(long = "move")]
+        take_devices: bool,
     },
     /// Write the account's archive: who has it, and its password, is the account
     Export {

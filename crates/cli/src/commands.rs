@@ -8,6 +8,7 @@ mod contact;
 mod conversation;
 mod device;
 mod files;
+mod jami;
 mod linking;
 mod message;
 mod request;
@@ -134,9 +135,11 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         } => watch::run(&context, since, types.as_deref(), count).await,
         Action::Why { message, within } => message::why(&context, message, within).await,
         // These need no node.
-        Action::Completions { .. } | Action::Dht(_) | Action::Restore { .. } | Action::Run(_) => {
-            Ok(())
-        }
+        Action::Completions { .. }
+        | Action::Dht(_)
+        | Action::Relay { .. }
+        | Action::Restore { .. }
+        | Action::Run(_) => Ok(()),
     }
 }
 

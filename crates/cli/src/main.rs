@@ -9,6 +9,7 @@ mod find;
 mod output;
 mod paths;
 mod prompt;
+mod relay;
 mod run;
 
 use std::process::ExitCode;
@@ -34,7 +35,12 @@ fn act(args: Args) -> Result<(), CliError> {
     let global = args.global;
     let action = args.action.unwrap_or_else(Action::default_run);
     match action {
-        Action::Run(options) => runtime(true)?.block_on(run::run(&global, options)),
+        Action::Run(options) => runtime(true)?.block_on(run::run(&global, options, None)),
+        Action::Relay { relay, .. } if relay.install_unit => relay::install_unit(&global),
+        Action::Relay {
+            run: options,
+            relay,
+        } => runtime(true)?.block_on(run::run(&global, options, Some(relay))),
         Action::Dht(options) => runtime(true)?
             .block_on(dht::run(options))
             .map_err(|error| CliError::Other(format!("{error:#}"))),

@@ -2,18 +2,28 @@
 
 use std::net::SocketAddr;
 
+use baraza_api::monitor::MonitorServer;
 use baraza_api::{ApiConfig, ApiServeError, ApiServer};
+use baraza_core::relay::Relay;
 use baraza_core::{Command, Node, NodeConfig, NodeError, Reply};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{DEFAULT_API, Global, LogFormat, PUBLIC_BOOTSTRAP, RunOptions};
+use crate::args::{DEFAULT_API, Global, LogFormat, PUBLIC_BOOTSTRAP, RelayOptions, RunOptions};
 use crate::error::CliError;
-use crate::{output, paths};
+use crate::{output, paths, relay};
 
-pub(crate) async fn run(global: &Global, options: RunOptions) -> Result<(), CliError> {
+pub(crate) async fn run(
+    global: &Global,
+    options: RunOptions,
+    relay: Option<RelayOptions>,
+) -> Result<(), CliError> {
     log(&options)?;
+    let relay = match relay {
+        Some(options) => Some((relay::settings(global, &options)?, options)),
+        None => None,
+    };
     let data_dir = paths::data_dir(global)?;
     // Before anything is started: a signal from now on ends the node cleanly.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -48,12 +58,26 @@ pub(crate) async fn run(global: &Global, options: RunOptions) -> Result<(), CliE
         }
     };
     greet(&node, served.address(), global).await?;
+    let relaying = match relay {
+        Some((settings, options)) => match start_relay(&node, global, settings, &options).await {
+            Ok(monitor) => Some(monitor),
+            Err(error) => {
+                served.shutdown().await;
+                node.shutdown().await;
+                return Err(error);
+            }
+        },
+        None => None,
+    };
 
     let name = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
         _ = terminate.recv() => "SIGTERM",
     };
     tracing::info!(signal = name, "shutting down");
+    if let Some(monitor) = relaying {
+        monitor.shutdown().await;
+    }
     served.shutdown().await;
     // Whoever asks a second time does not want to wait.
     tokio::select! {
@@ -61,6 +85,26 @@ pub(crate) async fn run(global: &Global, options: RunOptions) -> Result<(), CliE
         _ = interrupt.recv() => Err(CliError::Interrupted),
         _ = terminate.recv() => Err(CliError::Interrupted),
     }
+}
+
+/// Makes the node a relay.
+async fn start_relay(
+    node: &Node,
+    global: &Global,
+    settings: relay::Settings,
+    options: &RelayOptions,
+) -> Result<MonitorServer, CliError> {
+    let account = relay::account(node, global, options, &settings).await?;
+    let (address, config) = settings.into_parts();
+    let relay = Relay::new(node.clone(), account, config);
+    let monitor = relay::monitor(&relay, address).await?;
+    relay::greet(&relay, monitor.address(), global).await?;
+    tokio::spawn(async move {
+        if let Err(error) = relay.run().await {
+            tracing::error!(%error, "the relay ends");
+        }
+    });
+    Ok(monitor)
 }
 
 /// On the usual port, or any other if that is in use.

@@ -267,6 +267,14 @@ pub enum Command {
         /// New values; an empty one removes a preference.
         changes: BTreeMap<String, String>,
     },
+    /// Fetches nothing more of a conversation, or goes on: [`Reply::Done`]. Not remembered
+    /// over a restart.
+    PauseFetching {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Whether to pause.
+        paused: bool,
+    },
     /// Makes a copy of a conversation's repository as it is between two changes, for a
     /// backup: [`Reply::Done`]. It may be read and removed, not written.
     Snapshot {

@@ -14,9 +14,11 @@ pub mod backup;
 pub mod command;
 pub mod event;
 pub mod files;
+pub mod jami;
 pub mod keys;
 pub mod node;
 pub mod protocol;
+pub mod relay;
 pub mod view;
 
 pub use account::{

@@ -5,6 +5,7 @@ mod bundles;
 mod create;
 mod devices;
 mod engine;
+mod import_jami;
 mod keep;
 mod pin;
 
@@ -30,6 +31,7 @@ use crate::files::Staging;
 use crate::keys::{Keys, KeysError};
 pub use bundles::{BundleReport, Since};
 use engine::{ENABLED, Ended, Engine};
+pub use import_jami::{JamiAccount, JamiImport, JamiReport};
 pub use keep::{BackupState, MAX_KEPT, Schedule};
 pub use pin::{PIN_LIFETIME, PinOffer};
 

@@ -1,6 +1,8 @@
 //! `baraza-core`.
 
 use baraza_core::backup::entries::{Reader, Writer, is_safe};
+use baraza_core::jami::config::Config;
+use baraza_core::jami::state;
 use baraza_core::protocol::account_value::AccountValue;
 use baraza_core::protocol::drt::{DrtMessage, DrtStream};
 use baraza_core::protocol::im_message::ImMessage;
@@ -188,4 +190,24 @@ pub(crate) fn backup(data: &[u8]) -> bool {
     let again = Reader::new(text.as_slice());
     assert!(again.is_ok_and(|again| again.manifest == reader.manifest));
     true
+}
+
+/// The files of existing peers with contacts, conversations and requests.
+pub(crate) fn jami_state(data: &[u8]) -> bool {
+    let contacts = state::contacts(data);
+    let conversations = state::conversations(data);
+    let requests = state::requests(data);
+    let members = conversations.entries.values().map(|it| it.members.len());
+    assert!(members.sum::<usize>() <= data.len(), "members from nowhere");
+    let some = !contacts.entries.is_empty()
+        || !conversations.entries.is_empty()
+        || !requests.entries.is_empty();
+    some && data.len() > 1
+}
+
+/// An account's settings as existing peers write them.
+pub(crate) fn jami_config(data: &[u8]) -> bool {
+    let config = Config::parse(data);
+    config.receipt();
+    config.get("username").is_some()
 }

@@ -43,6 +43,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("git_client", swarm::git_client),
     ("git_server", swarm::git_server),
     ("ice_text", link::ice_text),
+    ("jami_config", core::jami_config),
+    ("jami_state", core::jami_state),
     ("key", identity::key),
     ("message_json", conversation::message_json),
     ("msg_channel", core::msg_channel),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use baraza_core::backup::BackupError;
 use baraza_core::node::{BackupState, Schedule};
 use baraza_identity::Password;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::body::Input;
@@ -18,7 +19,7 @@ use crate::server::State;
 use crate::types::keep::{BackupProgress, BackupSchedule, Backups, NewBackup};
 
 /// Lines of progress that may wait for the client.
-const PROGRESS_QUEUE: usize = 16;
+pub(super) const PROGRESS_QUEUE: usize = 16;
 /// Files from one line of progress to the next.
 const EVERY: u64 = 256;
 
@@ -81,10 +82,10 @@ pub(crate) async fn make(
         let text = "the file is given as an absolute path";
         return Err(ApiError::unprocessable("invalid", text));
     }
-    let (lines, mut written) = mpsc::channel::<BackupProgress>(PROGRESS_QUEUE);
+    let (sender, written) = mpsc::channel::<BackupProgress>(PROGRESS_QUEUE);
     let node = state.node.clone();
     state.tasks.spawn(async move {
-        let told = lines.clone();
+        let told = sender.clone();
         let progress = move |files: u64, bytes: u64| {
             if files % EVERY == 1 {
                 // A client that does not read loses progress, not the backup.
@@ -96,8 +97,13 @@ pub(crate) async fn make(
             Ok(report) => BackupProgress::Made(report.into()),
             Err(error) => BackupProgress::Error(ApiError::from(error).into()),
         };
-        let _gone = lines.send(last).await;
+        let _gone = sender.send(last).await;
     });
+    Ok(lines(written))
+}
+
+/// An answer of one JSON text a line, each as soon as it is there.
+pub(super) fn lines<T: Serialize + Send + 'static>(mut written: mpsc::Receiver<T>) -> Response {
     let body = futures_util::stream::poll_fn(move |context| written.poll_recv(context));
     let body = futures_util::StreamExt::map(body, |line| {
         serde_json::to_vec(&line).map(|mut bytes| {
@@ -106,7 +112,7 @@ pub(crate) async fn make(
         })
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(body)).into_response())
+    (kind, Body::from_stream(body)).into_response()
 }
 
 /// Has the node make backups by itself, the first one at once.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use baraza_core::backup::Report;
-use baraza_core::node::BundleReport;
+use baraza_core::node::{BundleReport, JamiReport};
 use baraza_wire::{CommitId, ConversationId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -157,4 +157,99 @@ impl From<BundleReport> for BundleInfo {
             created: report.created.millis(),
         }
     }
+}
+
+/// Asks for the accounts of Jami on this machine.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportJami {
+    /// Jami's data directory, or an account's in it, as an absolute path on the node's machine;
+    /// found by the rules of the system if left out.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
+    /// Opens archives that have a password.
+    #[serde(default)]
+    pub password: String,
+    /// Go on as the devices that are there instead of making new ones. They must not be used
+    /// there any more.
+    #[serde(default)]
+    pub take_devices: bool,
+}
+
+impl fmt::Debug for ImportJami {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportJami")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An account of Jami, and what came of it.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct JamiAccount {
+    /// Its directory there.
+    pub directory: String,
+    /// Its Jami ID, if it could be found out.
+    pub jami_id: Option<String>,
+    /// Its local name here; none if it was not imported.
+    pub account: Option<String>,
+    /// Whether this is the same device as there.
+    pub same_device: bool,
+    /// Contacts taken over, removed and blocked ones too.
+    pub contacts: u64,
+    /// Requests taken over.
+    pub requests: u64,
+    /// Conversations taken over with their history.
+    pub conversations: u64,
+    /// Messages and other commits in these.
+    pub commits: u64,
+    /// Conversations that are fetched from others, as they could not be taken over.
+    pub fetched_later: u64,
+    /// What could not be used, and why.
+    pub problems: Vec<String>,
+}
+
+/// What came of bringing accounts here.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct JamiImported {
+    /// Where they were read from.
+    #[schema(value_type = String)]
+    pub directory: PathBuf,
+    /// Each account there.
+    pub accounts: Vec<JamiAccount>,
+}
+
+impl From<JamiReport> for JamiImported {
+    fn from(report: JamiReport) -> Self {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let accounts = report.accounts.into_iter().map(|account| JamiAccount {
+            directory: account.directory,
+            jami_id: account.jami_id.map(|id| id.to_hex()),
+            account: account.account.map(|id| id.to_string()),
+            same_device: account.same_device,
+            contacts: count(account.contacts),
+            requests: count(account.requests),
+            conversations: count(account.conversations),
+            commits: count(account.commits),
+            fetched_later: count(account.fetched_later),
+            problems: account.problems,
+        });
+        Self {
+            accounts: accounts.collect(),
+            directory: report.directory,
+        }
+    }
+}
+
+/// A line of the answer while accounts are brought here.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JamiProgress {
+    /// What is being done.
+    Step(String),
+    /// It is done.
+    Report(JamiImported),
+    /// Nothing was done.
+    Error(ErrorDetail),
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use serde_json::json;
 
-use super::{Context, linking};
+use super::{Context, jami, linking};
 use crate::args::AccountAction;
 use crate::error::CliError;
 use crate::output::{self, Progress, printable};
@@ -68,6 +68,11 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
         } => linking::password(context, remove, &password, new_password_file.as_deref()).await,
         AccountAction::Enable => linking::set_enabled(context, true).await,
         AccountAction::Disable => linking::set_enabled(context, false).await,
+        AccountAction::ImportJami {
+            dir,
+            password,
+            take_devices,
+        } => jami::import(context, dir, &password, take_devices).await,
         AccountAction::List => {
             let accounts: Vec<Account> = context.client.get("/accounts").await?;
             if context.json() {

@@ -173,6 +173,13 @@ impl Account {
                 let repository = self.repository(&conversation)?;
                 Reply::Path(repository.directory().to_owned())
             }
+            Command::PauseFetching {
+                conversation,
+                paused,
+            } => {
+                self.pause_fetching(conversation, paused)?;
+                Reply::Done
+            }
             Command::Snapshot { conversation, into } => {
                 self.snapshot(&conversation, &into)?;
                 Reply::Done

@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     pub(super) diverged: bool,
     /// Whether a part of a pack is in the index, which is merged when all of it is.
     pub(super) partial: bool,
+    /// Whether nothing more is fetched, as there is no room.
+    pub(super) paused: bool,
     /// Devices of the members, this one left out.
     pub(super) peers: BTreeMap<DeviceId, PeerState>,
     /// Whom we invited, and when, as long as they have not joined.
@@ -134,6 +136,7 @@ impl Conversation {
             repository,
             diverged: false,
             partial: false,
+            paused: false,
             peers: BTreeMap::new(),
             invitations: BTreeMap::new(),
             refusals: Vec::new(),

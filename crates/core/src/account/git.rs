@@ -83,7 +83,9 @@ impl Account {
         // Who was banned is told when that ends, and does not look for what is not meant for
         // it: daemons of 2023 would serve it.
         let out = conversation.is_some_and(|conversation| {
-            conversation.is_left() || (wanted.is_none() && conversation.bans(&own))
+            conversation.is_left()
+                || conversation.paused
+                || (wanted.is_none() && conversation.bans(&own))
         });
         if out || self.peer(id, device).is_none() {
             return Ok(());

@@ -1,9 +1,9 @@
-//! What backups and copies need of an account that runs.
+//! What backups, copies and relays need of an account that runs.
 
 use std::path::Path;
 
 use baraza_store::StoreError;
-use baraza_wire::{ConversationId, UnixTime};
+use baraza_wire::{ConversationId, DeviceId, UnixTime};
 
 use crate::account::{Account, CommandFailure};
 use crate::backup::BACKED_UP;
@@ -19,6 +19,22 @@ impl Account {
             Err(_) if !directory.exists() => Err(CommandError::NoSuchConversation.into()),
             Err(error) => Err(CommandError::Repository(error.to_string()).into()),
         }
+    }
+
+    /// Fetches nothing more of a conversation, or what came meanwhile.
+    pub(super) fn pause_fetching(
+        &mut self,
+        id: ConversationId,
+        paused: bool,
+    ) -> Result<(), CommandFailure> {
+        let conversation = self.conversations.get_mut(&id);
+        let conversation = conversation.ok_or(CommandError::NoSuchConversation)?;
+        conversation.paused = paused;
+        let devices: Vec<DeviceId> = conversation.peers.keys().copied().collect();
+        for device in devices {
+            self.request_fetch(id, device, None)?;
+        }
+        Ok(())
     }
 
     /// When the account was last backed up.

@@ -255,7 +255,7 @@ fn is_removed(conversation: &Conversation) -> bool {
     conversation.removed.millis() > 0 && conversation.removed >= conversation.created
 }
 
-fn contact_row(id: AccountId, contact: &Contact) -> ContactRow {
+pub(super) fn contact_row(id: AccountId, contact: &Contact) -> ContactRow {
     ContactRow {
         contact: id,
         added: contact.added,
