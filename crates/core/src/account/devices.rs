@@ -531,7 +531,7 @@ impl Account {
         self.open_sync(id);
         self.check_device(id)?;
         self.ask_for_files(&id);
-        self.offer_profile(id);
+        self.offer_profile_anew(id);
         for conversation in self.cloning_from(&peer.account) {
             self.try_clone(conversation)?;
         }

@@ -674,6 +674,8 @@ impl Account {
             if conversation.is_left() {
                 self.serve_left(id);
             }
+            // Now it knows that we are a member, too.
+            self.offer_profile(device);
             return Ok(());
         }
         if self.is_old(&device) {

@@ -27,6 +27,9 @@ const PIECE: usize = 0xffff;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Profiles received at once; each may have [`MAX_LEN`] bytes.
 const AT_ONCE: usize = 8;
+/// A device that declines may not know yet that we are a member; then it is asked again, so
+/// often.
+const OFFERS: u32 = 4;
 
 /// Profiles, as far as they are in memory.
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub(super) struct Profiles {
     sent: BTreeMap<DeviceId, String>,
     /// Devices to which it is being sent.
     sending: BTreeSet<DeviceId>,
+    /// How often it was offered to a device since it connected, or since it changed.
+    offered: BTreeMap<DeviceId, u32>,
     /// Our vCard, and its hash; `None` if there is nothing in it.
     own: Option<(Bytes, String)>,
 }
@@ -159,6 +164,7 @@ impl Account {
             self.core.config.display_name = name;
         }
         self.make_card()?;
+        self.profiles.offered.clear();
         self.tell_profile(self.core.account)?;
         for device in self.links.keys().copied().collect::<Vec<_>>() {
             self.offer_profile(device);
@@ -200,6 +206,11 @@ impl Account {
         let Some(conversation) = self.common(&owner) else {
             return;
         };
+        let offered = self.profiles.offered.entry(device).or_default();
+        if *offered >= OFFERS {
+            return;
+        }
+        *offered = offered.saturating_add(1);
         let channel = self.core.channel();
         let name = TransferName::PushedProfile {
             conversation,
@@ -223,6 +234,12 @@ impl Account {
             name: name.to_string(),
             reason: String::new(),
         });
+    }
+
+    /// A device is connected: it may want the profile now.
+    pub(super) fn offer_profile_anew(&mut self, device: DeviceId) {
+        self.profiles.offered.remove(&device);
+        self.offer_profile(device);
     }
 
     /// Asks a device for the profile of its account.

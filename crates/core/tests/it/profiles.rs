@@ -76,7 +76,7 @@ fn a_profile_is_sent_once_to_a_device() {
     set(&mut world, ALICE, None, Some(png(1000)));
     sees(&mut world, BOB, ALICE, "alice", Some(&png(1000)));
     world.run(Duration::from_secs(10));
-    let before = world.file_bytes;
+    let before = world.profile_bytes;
     for _ in 0..2 {
         world.kill(BOB);
         world.start(BOB);
@@ -85,7 +85,7 @@ fn a_profile_is_sent_once_to_a_device() {
         world.say(ALICE, chat, "hello");
         world.run(Duration::from_secs(30));
     }
-    assert_eq!(world.file_bytes, before);
+    assert_eq!(world.profile_bytes, before);
     // It outlives both.
     assert_eq!(shown(&mut world, BOB, ALICE).unwrap().name, "alice");
 }

@@ -37,8 +37,10 @@ pub(crate) struct World {
     pub(crate) swallow: u64,
     /// Writes on channels in all.
     pub(crate) writes: u64,
-    /// Bytes of files and profiles among what was written.
+    /// Bytes of files among what was written.
     pub(crate) file_bytes: u64,
+    /// Bytes of profiles.
+    pub(crate) profile_bytes: u64,
     /// Names of channels that were accepted, and by whom.
     pub(crate) accepted: Vec<(usize, String)>,
     /// Bytes written on channels in all.
@@ -133,6 +135,7 @@ impl World {
             swallow: 0,
             writes: 0,
             file_bytes: 0,
+            profile_bytes: 0,
             accepted: Vec::new(),
             bytes: 0,
         }
@@ -698,7 +701,11 @@ impl World {
                 let file = end.name.starts_with("data-transfer://");
                 let mut bytes = bytes;
                 if file {
-                    self.file_bytes += bytes.len() as u64;
+                    if end.name.contains("/profile") {
+                        self.profile_bytes += bytes.len() as u64;
+                    } else {
+                        self.file_bytes += bytes.len() as u64;
+                    }
                     if self.hosts[host].lies {
                         bytes = bytes.iter().map(|byte| !byte).collect();
                     }
