@@ -28,6 +28,7 @@ mod intake;
 mod keep;
 mod known;
 mod merge;
+mod linking;
 mod messages;
 mod own;
 mod preferences;
@@ -46,7 +47,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use baraza_identity::DeviceIdentity;
+use baraza_identity::{DeviceIdentity, Password};
 use baraza_link::ChannelId;
 use baraza_store::{ContactRow, OutboxKind, OutboxRow, RequestRow, Store, StoreError};
 use baraza_wire::{AccountId, ConversationId, DeviceId, Now, Rng};
@@ -54,6 +55,7 @@ use baraza_wire::{AccountId, ConversationId, DeviceId, Now, Rng};
 use crate::command::{Command, CommandError, Reply, Settings};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::Keys;
+use crate::link_device::LinkStatus;
 use crate::protocol::announcement;
 
 use channels::Channel;
@@ -63,6 +65,7 @@ pub use files::AUTO_ACCEPT;
 use files::{FileNews, Files};
 pub use intake::IntakeLimits;
 use intake::Intakes;
+use linking::Linking;
 use registration::{Op, Registration};
 use requests::Lookup;
 use revocation::Revoked;
@@ -111,6 +114,11 @@ pub enum Output {
     /// To be run aside, as it takes long; what came of it goes to
     /// [`Account::handle_work`]. There may be some tens at a time.
     Work(Work),
+    /// To be opened aside, as it takes long: the account's archive, brought up to date, for a
+    /// device being linked. What came of it goes to [`Account::handle_archive`].
+    OpenArchive(Password),
+    /// How far the linking of a device is, for clients.
+    Linking(LinkStatus),
 }
 
 /// Why an account cannot run.
@@ -151,6 +159,8 @@ pub struct Account {
     behind: BTreeSet<ConversationId>,
     /// Devices that were revoked.
     revoked: Revoked,
+    /// The device that is being linked.
+    linking: Option<Linking>,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -308,6 +318,7 @@ impl Account {
             files: Files::default(),
             behind: BTreeSet::new(),
             revoked: Revoked::default(),
+            linking: None,
             may_commit: false,
             core,
         };
@@ -574,6 +585,7 @@ impl Account {
             Timer::OpenSync(device) => self.open_sync(device),
             Timer::TellSync => return self.tell_sync(),
             Timer::PostSync => self.post_sync(),
+            Timer::Linking => self.linking_timeout(),
         }
         Ok(())
     }

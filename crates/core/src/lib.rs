@@ -15,6 +15,7 @@ pub mod command;
 pub mod event;
 pub mod files;
 pub mod keys;
+pub mod link_device;
 pub mod node;
 pub mod protocol;
 pub mod view;
