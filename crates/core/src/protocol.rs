@@ -27,7 +27,7 @@ use baraza_wire::msgpack::{Error, Kind, Reader};
 
 /// Calls `found` with each text key of a map and the value behind it; of equal keys only
 /// the first counts. Other keys are skipped, as existing peers do.
-fn each_entry<'a>(
+pub(crate) fn each_entry<'a>(
     reader: &mut Reader<'a>,
     mut found: impl FnMut(&'a [u8], &mut Reader<'a>) -> Result<(), Error>,
 ) -> Result<(), Error> {

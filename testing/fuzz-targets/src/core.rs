@@ -1,9 +1,7 @@
 //! `baraza-core`.
 
 use baraza_core::backup::entries::{Reader, Writer, is_safe};
-use baraza_core::link_device::{
-    Action, ArchiveAnswer, AuthMessage, LinkToken, NewDevice, Source,
-};
+use baraza_core::link_device::{Action, ArchiveAnswer, AuthMessage, LinkToken, NewDevice, Source};
 use baraza_core::protocol::account_value::AccountValue;
 use baraza_core::protocol::drt::{DrtMessage, DrtStream};
 use baraza_core::protocol::im_message::ImMessage;

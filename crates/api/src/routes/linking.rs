@@ -134,9 +134,7 @@ pub(crate) async fn confirm(
 /// Gives it up.
 #[utoipa::path(delete, path = "/api/v1/link", tag = "link",
     responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
-pub(crate) async fn cancel(
-    Shared(state): Shared<Arc<State>>,
-) -> Result<StatusCode, ApiError> {
+pub(crate) async fn cancel(Shared(state): Shared<Arc<State>>) -> Result<StatusCode, ApiError> {
     state.node.cancel_new_link().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -180,7 +178,9 @@ pub(crate) async fn show_device(
     let account = state.account(&account)?;
     let mut status = state.node.link_status(account)?;
     let later = |status: &Option<core::LinkStatus>| {
-        status.as_ref().is_none_or(|status| status.revision > query.after)
+        status
+            .as_ref()
+            .is_none_or(|status| status.revision > query.after)
     };
     wait(&state, status.wait_for(later)).await;
     let status = status.borrow().clone();

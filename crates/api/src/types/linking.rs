@@ -143,5 +143,11 @@ impl From<core::LinkStatus> for LinkStatus {
 }
 
 super::secret_debug!(
-    NewLinkPin, LinkPin, LinkByPin, ChangePassword, ConfirmLink, LinkDevice, LinkStatus
+    NewLinkPin,
+    LinkPin,
+    LinkByPin,
+    ChangePassword,
+    ConfirmLink,
+    LinkDevice,
+    LinkStatus
 );

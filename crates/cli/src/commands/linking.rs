@@ -149,11 +149,7 @@ fn show_code(context: &Context<'_>, status: &LinkStatus) -> Result<(), CliError>
 }
 
 /// Whether it is the right account, and its password.
-fn ask_for(
-    context: &Context<'_>,
-    status: &LinkStatus,
-    given: &str,
-) -> Result<String, CliError> {
+fn ask_for(context: &Context<'_>, status: &LinkStatus, given: &str) -> Result<String, CliError> {
     let account = status.peer_id.map(|id| id.to_hex()).unwrap_or_default();
     if !context.json() {
         eprintln!("The other device brings the account {account}.");
@@ -204,7 +200,10 @@ async fn follow_source(
     mut status: LinkStatus,
     yes: bool,
 ) -> Result<(), CliError> {
-    let mut progress = Some(Progress::new("Connecting to the new device", context.json()));
+    let mut progress = Some(Progress::new(
+        "Connecting to the new device",
+        context.json(),
+    ));
     loop {
         match status.state {
             LinkState::Authenticating => {

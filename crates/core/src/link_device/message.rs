@@ -52,7 +52,11 @@ impl AuthMessage {
 
     /// What to write to the channel.
     pub fn encode(&self) -> Vec<u8> {
-        let length: usize = self.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let length: usize = self
+            .0
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         let mut writer = Writer::with_capacity(length.saturating_add(64));
         writer.map(2).str("schemeId").uint(SCHEME).str("payload");
         writer.map(self.0.len());
@@ -109,7 +113,8 @@ mod tests {
     fn bytes_are_those_of_existing_peers() {
         // docs/protocol/02-account.md section 10.2
         let first = "82a8736368656d65496400a77061796c6f616480";
-        let second = "82a8736368656d65496400a77061796c6f616481aa61757468536368656d65a870617373776f7264";
+        let second =
+            "82a8736368656d65496400a77061796c6f616481aa61757468536368656d65a870617373776f7264";
         let messages = [
             (first, AuthMessage::empty()),
             (second, AuthMessage::empty().with(AUTH_SCHEME, PASSWORD)),

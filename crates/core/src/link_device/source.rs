@@ -93,7 +93,8 @@ impl Source {
         }
         self.waits = Waits::Password;
         let scheme = if needs_password { PASSWORD } else { "" };
-        self.wire.send(&AuthMessage::empty().with(AUTH_SCHEME, scheme));
+        self.wire
+            .send(&AuthMessage::empty().with(AUTH_SCHEME, scheme));
         self.tell(LinkState::InProgress);
         true
     }
@@ -152,7 +153,8 @@ impl Source {
         match answer {
             ArchiveAnswer::Opened(json) => {
                 self.waits = Waits::Sent;
-                self.wire.send(&AuthMessage::empty().with(ARCHIVE, json.as_str()));
+                self.wire
+                    .send(&AuthMessage::empty().with(ARCHIVE, json.as_str()));
             }
             ArchiveAnswer::WrongPassword => self.wrong_password(),
             ArchiveAnswer::Failed => self.end(Some(LinkError::Unknown)),

@@ -113,8 +113,6 @@ impl Pair {
     }
 }
 
-
-
 #[test]
 fn an_account_with_a_password_is_linked() {
     let mut pair = Pair::confirmed("right");

@@ -75,7 +75,8 @@ impl fmt::Debug for LinkToken {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use baraza_wire::Rng;
+    use proptest::prelude::{prop_assert_eq, proptest};
 
     use super::*;
 

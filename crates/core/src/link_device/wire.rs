@@ -44,7 +44,8 @@ impl Wire {
     pub(super) fn send(&mut self, message: &AuthMessage) {
         let mut bytes = Bytes::from(message.encode());
         while !bytes.is_empty() {
-            self.waiting.push_back(bytes.split_to(bytes.len().min(MAX_WRITE)));
+            self.waiting
+                .push_back(bytes.split_to(bytes.len().min(MAX_WRITE)));
         }
     }
 

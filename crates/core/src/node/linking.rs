@@ -9,7 +9,7 @@ use baraza_dht::{Event as DhtEvent, OpId, certificate_value};
 use baraza_identity::account::temporary_identity;
 use baraza_identity::{Archive, DeviceIdentity, Password};
 use baraza_link::driver::LinkHandle;
-use baraza_link::{ChannelId, Command as LinkCommand, Event as LinkEvent};
+use baraza_link::{Command as LinkCommand, Event as LinkEvent};
 use baraza_wire::Rng;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -100,7 +100,8 @@ impl Node {
         let said = {
             let new_link = lock(&self.inner.new_link);
             let link = new_link.as_ref().filter(|link| when(&link.status.borrow()));
-            link.map(|link| link.said.clone()).ok_or(NodeError::NoLink)?
+            link.map(|link| link.said.clone())
+                .ok_or(NodeError::NoLink)?
         };
         said.send(what).await.map_err(|_| NodeError::NoLink)
     }
@@ -155,9 +156,7 @@ impl Session {
     }
 
     /// Makes the temporary identity, and lets others find it.
-    fn start(
-        &self,
-    ) -> impl Future<Output = Result<(DeviceIdentity, Network), LinkError>> + use<> {
+    fn start(&self) -> impl Future<Output = Result<(DeviceIdentity, Network), LinkError>> + use<> {
         let node = self.node.clone();
         async move {
             let made = tokio::task::spawn_blocking(|| temporary_identity(now().unix, &mut |_| {}));
