@@ -118,7 +118,10 @@ impl Source {
 
     /// The channel ended, or could not be opened.
     pub fn closed(&mut self) {
-        if self.is_open() || self.waits == Waits::Channel {
+        if self.waits == Waits::Sent && self.wire.is_written() {
+            // The new device has what it needs.
+            self.finish(None);
+        } else if self.is_open() || self.waits == Waits::Channel {
             self.finish(Some(LinkError::Network));
         }
     }
