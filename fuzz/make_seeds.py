@@ -186,6 +186,23 @@ with tempfile.TemporaryDirectory() as where:
 
 # -- messages between devices
 
+def packed(entries: dict) -> bytes:
+    def string(value: str) -> bytes:
+        data = value.encode()
+        return (bytes([0xa0 | len(data)]) if len(data) < 32 else
+                b"\xd9" + bytes([len(data)])) + data
+    body = b"".join(string(k) + string(v) for k, v in entries.items())
+    return (b"\x82" + string("schemeId") + b"\0" + string("payload")
+            + bytes([0x80 | len(entries)]) + body)
+
+
+for entries in ({}, {"authScheme": ""}, {"authScheme": "password"}, {"password": "pass-wörd 1"},
+                {"passwordCorrect": "false", "canRetry": "true"}, {"canRetry": "false"},
+                {"stateMsg": "TIMEOUT"}, {"stateMsg": "CANCELED"}, {"accData": "{}"}):
+    seed("auth_message", packed(entries))
+for tail in ("123456", "999999/further", "12345", "12345a"):
+    seed("link_token", f"jami-auth://{'0123456789abcdef' * 4}/{tail}".encode())
+
 for name in ("head-messages.txt", "head-group-messages.txt"):
     for lines in re.findall(r"\[msg:.*\n +hex ([0-9a-f]+)", text(name)):
         packed = bytes.fromhex(lines)

@@ -44,6 +44,13 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/enable", post(linking::enable))
         .route("/disable", post(linking::disable))
         .route("/devices/pin", post(linking::pin))
+        .route(
+            "/devices/link",
+            get(linking::show_device)
+                .post(linking::add_device)
+                .delete(linking::cancel_device),
+        )
+        .route("/devices/link/confirm", post(linking::confirm_device))
         .route("/diagnostics", get(status::diagnostics))
         .route(
             "/settings",
@@ -159,6 +166,13 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/backups/schedule",
             put(backups::set_schedule).delete(backups::end_schedule),
         )
+        .route(
+            "/link",
+            get(linking::show)
+                .post(linking::begin)
+                .delete(linking::cancel),
+        )
+        .route("/link/confirm", post(linking::confirm))
         .nest("/accounts/{account}", account);
     Router::new()
         .route(OPENAPI_PATH, get(openapi))
@@ -263,6 +277,8 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
                 .hint("try again in a moment"),
+            CommandError::LinkRunning => Self::conflict("link_running", text),
+            CommandError::NoLink => Self::conflict("no_link", text),
             CommandError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }
@@ -284,6 +300,8 @@ impl From<NodeError> for ApiError {
             NodeError::Network(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "network", text),
             NodeError::File(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "cannot_store", text),
             NodeError::Refused(_) => Self::unprocessable("invalid", text),
+            NodeError::LinkRunning => Self::conflict("link_running", text),
+            NodeError::NoLink => Self::conflict("no_link", text),
             NodeError::Stopped => Self::stopping(),
             other => Self::internal(&other),
         }

@@ -27,7 +27,9 @@ use secret_debug;
 
 mod linking;
 
-pub use linking::{ChangePassword, LinkByPin, LinkPin, NewLinkPin};
+pub use linking::{
+    ChangePassword, ConfirmLink, LinkByPin, LinkDevice, LinkPin, LinkStatus, NewLink, NewLinkPin,
+};
 pub use views::{
     Edition, Entry, EntryPage, Found, MemberStatus, Reaction, ReactionCount, SearchPage,
     StatusCounts,

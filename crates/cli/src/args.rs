@@ -475,11 +475,14 @@ pub(crate) enum AccountAction {
         #[command(flatten)]
         password: PasswordOptions,
     },
-    /// Make this a device of an account that is on another device
+    /// Make this a device of an account that is on another device: shows a code for that one
+    /// (baraza device add, or a Jami of today), or takes a PIN from it
     Link {
-        /// Read the PIN that the other device shows ("baraza device pin", or a Jami of 2023)
-        /// from the first line of a file ("-": the standard input) instead of asking for it
-        #[arg(long, value_name = "FILE")]
+        /// Ask for the PIN that the other device shows (baraza device pin, or a Jami of 2023)
+        #[arg(long)]
+        pin: bool,
+        /// Read the PIN from the first line of a file ("-": the standard input)
+        #[arg(long, value_name = "FILE", conflicts_with = "pin")]
         pin_file: Option<PathBuf>,
         /// The name others see; the account's if left out
         #[arg(long, default_value = "")]
@@ -617,6 +620,14 @@ pub(crate) enum ContactAction {
 /// What is done with devices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceAction {
+    /// Bring the account to the new device that shows this code (jami-auth://...)
+    Add {
+        /// The code; read from the first line of the standard input if "-"
+        code: String,
+        /// Do not ask whether it is your device
+        #[arg(long)]
+        yes: bool,
+    },
     /// List the devices of the account
     List,
     /// Show a PIN, with which another device becomes one of the account, for ten minutes

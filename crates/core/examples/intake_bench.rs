@@ -276,7 +276,7 @@ impl Bench {
                     result.expect("an answer");
                     self.answered += 1;
                 }
-                Output::Dht(_) => {}
+                Output::Dht(_) | Output::Linking(_) | Output::OpenArchive(_) => {}
             }
         }
         assert_eq!(self.account.failure(), None);

@@ -27,6 +27,7 @@ mod instant;
 mod intake;
 mod keep;
 mod known;
+mod linking;
 mod merge;
 mod messages;
 mod own;
@@ -47,7 +48,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use baraza_identity::DeviceIdentity;
+use baraza_identity::{DeviceIdentity, Password};
 use baraza_link::ChannelId;
 use baraza_store::{ContactRow, OutboxKind, OutboxRow, RequestRow, Store, StoreError};
 use baraza_wire::{AccountId, ConversationId, DeviceId, Now, Rng};
@@ -55,6 +56,7 @@ use baraza_wire::{AccountId, ConversationId, DeviceId, Now, Rng};
 use crate::command::{Command, CommandError, Reply, Settings};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::keys::Keys;
+use crate::link_device::LinkStatus;
 use crate::protocol::announcement;
 
 use channels::Channel;
@@ -64,6 +66,7 @@ pub use files::AUTO_ACCEPT;
 use files::{FileNews, Files};
 pub use intake::IntakeLimits;
 use intake::Intakes;
+use linking::Linking;
 use profiles::Profiles;
 use registration::{Op, Registration};
 use requests::Lookup;
@@ -113,6 +116,11 @@ pub enum Output {
     /// To be run aside, as it takes long; what came of it goes to
     /// [`Account::handle_work`]. There may be some tens at a time.
     Work(Work),
+    /// To be opened aside, as it takes long: the account's archive, brought up to date, for a
+    /// device being linked. What came of it goes to [`Account::handle_archive`].
+    OpenArchive(Password),
+    /// How far the linking of a device is, for clients.
+    Linking(LinkStatus),
 }
 
 /// Why an account cannot run.
@@ -154,6 +162,8 @@ pub struct Account {
     behind: BTreeSet<ConversationId>,
     /// Devices that were revoked.
     revoked: Revoked,
+    /// The device that is being linked.
+    linking: Option<Linking>,
     /// Whether a batch of messages may be committed before the next input is taken.
     may_commit: bool,
 }
@@ -312,6 +322,7 @@ impl Account {
             profiles: Profiles::default(),
             behind: BTreeSet::new(),
             revoked: Revoked::default(),
+            linking: None,
             may_commit: false,
             core,
         };
@@ -579,6 +590,7 @@ impl Account {
             Timer::OpenSync(device) => self.open_sync(device),
             Timer::TellSync => return self.tell_sync(),
             Timer::PostSync => self.post_sync(),
+            Timer::Linking => self.linking_timeout(),
         }
         Ok(())
     }

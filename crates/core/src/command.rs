@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
 use crate::files::Staged;
+use crate::link_device::LinkToken;
 use crate::view::{Entry, Page, PageAt, Search, SearchPage};
 
 /// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
@@ -336,6 +337,16 @@ pub enum Command {
         /// The message; the newest if `None`.
         message: Option<CommitId>,
     },
+    /// Brings the account to the new device that shows this token: [`Reply::Done`], when it
+    /// is being connected to.
+    LinkDevice {
+        /// The token.
+        token: LinkToken,
+    },
+    /// Lets the new device that is connected have the account: [`Reply::Done`].
+    ConfirmLink,
+    /// Does not let it: [`Reply::Done`].
+    CancelLink,
     /// What the account is doing: [`Reply::Diagnostics`].
     Diagnostics,
 }
@@ -810,6 +821,12 @@ pub enum CommandError {
     /// The history is being prepared after an update of the program.
     #[error("the history is being prepared after an update of the program: {0} % are done")]
     NotYet(u64),
+    /// A device is being linked already.
+    #[error("another device is being linked; cancel that, or wait until it is done")]
+    LinkRunning,
+    /// No device is being linked, or nothing is asked of the user now.
+    #[error("no device waits for an answer")]
+    NoLink,
     /// Too much is waiting already.
     #[error("too many commands are waiting")]
     Busy,

@@ -8,6 +8,7 @@ use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Refusal;
+use crate::link_device::{LinkError, LinkState};
 
 /// The local name of an account: 16 hex digits, without meaning outside of the machine
 /// (docs/protocol/02-account.md section 1).
@@ -243,6 +244,13 @@ pub enum EventBody {
         /// What.
         #[serde(flatten)]
         refusal: Refusal,
+    },
+    /// The linking of a new device to this account went on, or is over.
+    DeviceLinkChanged {
+        /// How far it is.
+        state: LinkState,
+        /// If it is over: why no device was linked, if none was.
+        error: Option<LinkError>,
     },
     /// What a peer offered was refused, or could not be fetched.
     SyncError {

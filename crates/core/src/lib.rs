@@ -16,6 +16,7 @@ pub mod event;
 pub mod files;
 pub mod jami;
 pub mod keys;
+pub mod link_device;
 pub mod node;
 pub mod protocol;
 pub mod relay;

@@ -7,6 +7,7 @@ mod devices;
 mod engine;
 mod import_jami;
 mod keep;
+mod linking;
 mod pin;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use bundles::{BundleReport, Since};
 use engine::{ENABLED, Ended, Engine};
 pub use import_jami::{JamiAccount, JamiImport, JamiReport};
 pub use keep::{BackupState, MAX_KEPT, Schedule};
+use linking::NewLink;
 pub use pin::{PIN_LIFETIME, PinOffer};
 
 /// How a node runs.
@@ -93,6 +95,12 @@ pub enum NodeError {
     /// The archive has a password, and none was given.
     #[error("the account's archive has a password, which is needed for this")]
     PasswordNeeded,
+    /// A device is being linked already.
+    #[error("another linking is under way; cancel that, or wait until it is done")]
+    LinkRunning,
+    /// Nothing is being linked, or nothing is asked of the user now.
+    #[error("nothing is being linked that waits for this")]
+    NoLink,
     /// No account lies under the PIN (any more), or it has another password.
     #[error("no account was found under this PIN with this password")]
     NothingUnderPin,
@@ -163,6 +171,8 @@ struct Inner {
     store: Mutex<Store>,
     engines: Mutex<BTreeMap<LocalId, Running>>,
     dht: DhtHandle,
+    /// The linking of this machine to an account, if it was begun.
+    new_link: Mutex<Option<NewLink>>,
     /// Held by whoever stops, starts or removes an account.
     lives: tokio::sync::Mutex<()>,
     /// Held by whoever replaces an archive file by one made from it.
@@ -255,6 +265,7 @@ impl Node {
                 store: Mutex::new(store),
                 engines: Mutex::new(BTreeMap::new()),
                 dht,
+                new_link: Mutex::new(None),
                 lives: tokio::sync::Mutex::default(),
                 archives: Mutex::new(()),
                 lock: Mutex::new(Some(directory_lock)),
@@ -551,6 +562,7 @@ impl Node {
     pub async fn shutdown(&self) {
         // Nothing is started again from here on.
         let directory_lock = lock(&self.inner.lock).take();
+        drop(lock(&self.inner.new_link).take());
         let engines: Vec<Engine> = lock(&self.inner.engines)
             .values_mut()
             .filter_map(|running| running.engine.take())

@@ -3,6 +3,7 @@
 use baraza_core::backup::entries::{Reader, Writer, is_safe};
 use baraza_core::jami::config::Config;
 use baraza_core::jami::state;
+use baraza_core::link_device::{Action, ArchiveAnswer, AuthMessage, LinkToken, NewDevice, Source};
 use baraza_core::protocol::account_value::AccountValue;
 use baraza_core::protocol::drt::{DrtMessage, DrtStream};
 use baraza_core::protocol::im_message::ImMessage;
@@ -14,7 +15,7 @@ use baraza_core::protocol::transfer::{self, TransferName};
 use baraza_core::protocol::trust_request::TrustRequest;
 use baraza_core::protocol::vcard::Profile;
 use baraza_dht::Value;
-use baraza_wire::AccountId;
+use baraza_wire::{AccountId, DeviceId, Rng};
 
 /// The content of values that accounts and devices leave on the DHT.
 pub(crate) fn account_value(data: &[u8]) -> bool {
@@ -210,4 +211,43 @@ pub(crate) fn jami_config(data: &[u8]) -> bool {
     let config = Config::parse(data);
     config.receipt();
     config.get("username").is_some()
+}
+
+/// A message of a device being linked; then the same bytes on the channel of either side.
+pub(crate) fn auth_message(data: &[u8]) -> bool {
+    let token = LinkToken::new(DeviceId::new([1; 32]), &mut Rng::from_seed(1));
+    let mut new = NewDevice::new(token.clone());
+    assert!(new.requested(&token.channel_name(), AccountId::new([2; 20])));
+    let mut source = Source::new(&token);
+    source.opened();
+    source.confirm(true);
+    for piece in data.chunks(7) {
+        new.data(piece);
+        source.data(piece);
+        while new.poll_action().is_some() {}
+        while let Some(action) = source.poll_action() {
+            if let Action::OpenArchive(_) = action {
+                source.archive(ArchiveAnswer::WrongPassword);
+            }
+        }
+    }
+    assert!(new.status().account.is_none(), "no account came");
+    let Ok(message) = AuthMessage::decode(data) else {
+        return false;
+    };
+    let again = AuthMessage::decode(&message.encode());
+    assert_eq!(again, Ok(message), "a message reads back");
+    true
+}
+
+/// The token of a new device.
+pub(crate) fn link_token(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    let Ok(token) = text.parse::<LinkToken>() else {
+        return false;
+    };
+    assert_eq!(token.to_string().parse(), Ok(token), "a token reads back");
+    true
 }

@@ -5,4 +5,5 @@
 mod events;
 mod files;
 mod limits;
+mod linking;
 mod support;

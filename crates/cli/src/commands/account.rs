@@ -54,11 +54,16 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
             made(context, &account)
         }
         AccountAction::Link {
+            pin,
             pin_file,
             name,
             password,
         } => {
-            let account = linking::link(context, pin_file.as_deref(), name, &password).await?;
+            let account = if pin || pin_file.is_some() {
+                linking::link_by_pin(context, pin_file.as_deref(), name, &password).await?
+            } else {
+                linking::link(context, name, &password).await?
+            };
             made(context, &account)
         }
         AccountAction::Password {

@@ -13,6 +13,7 @@ pub(crate) async fn run(context: &Context<'_>, action: DeviceAction) -> Result<(
     let account = find::account(client, context.global).await?;
     let base = format!("/accounts/{}/devices", account.account);
     match action {
+        DeviceAction::Add { code, yes } => linking::add_device(context, code, yes).await,
         DeviceAction::Pin { password } => linking::pin(context, &password).await,
         DeviceAction::List => {
             let devices: Vec<Device> = client.get(&base).await?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use baraza_core::command::{Contact, GroupMode, Identity};
 use baraza_core::event::{EventBody, LocalId, RegistrationState};
+use baraza_core::link_device::{LinkState, LinkStatus};
 use baraza_core::view::{Entry, PageAt};
 use baraza_core::{Command, Node, NodeError, ProfileChange, Reply};
 use baraza_identity::Password;
@@ -263,6 +264,14 @@ impl Peer {
                 with.end()?;
                 Ok(self.identity_json(&self.identity(account).await?))
             }
+            "link_here" => self.link_here(with).await,
+            "link_answer" => {
+                let password = Password::new(with.text("password")?);
+                with.end()?;
+                self.node.confirm_new_link(password).await?;
+                Ok(Value::Null)
+            }
+            "link_device" => self.link_device(with).await,
             "link_pin" => self.link_pin(with).await,
             "members" => {
                 let account = self.account(&mut with)?;
@@ -489,6 +498,46 @@ impl Peer {
                 .await
                 .context("not written in time")??,
         )
+    }
+
+    /// Shows a token, or waits for a state.
+    async fn link_here(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let state = with.text("state")?;
+        let timeout = with.seconds("timeout", 60.0)?;
+        with.end()?;
+        let mut status = match self.node.new_link().filter(|_| !state.is_empty()) {
+            Some(status) => status,
+            None => self.node.link_here(String::new())?,
+        };
+        let wanted = match state.as_str() {
+            "" => json!("TOKEN_AVAILABLE"),
+            state => json!(state),
+        };
+        let there = status.wait_for(|status| json!(status.state) == wanted || status.is_done());
+        let status = tokio::time::timeout(timeout, there).await??.clone();
+        Ok(serde_json::to_value(status)?)
+    }
+
+    /// Brings the account to a device that shows a token, and confirms.
+    async fn link_device(&self, mut with: Arguments) -> anyhow::Result<Value> {
+        let account = self.account(&mut with)?;
+        let token = with.id("token")?;
+        let timeout = with.seconds("timeout", 60.0)?;
+        with.end()?;
+        self.ask(account, Command::LinkDevice { token }).await?;
+        let mut status = self.node.link_status(account)?;
+        let waits = |status: &Option<LinkStatus>| {
+            status
+                .as_ref()
+                .is_some_and(|it| it.is_done() || it.state == LinkState::Authenticating)
+        };
+        tokio::time::timeout(timeout, status.wait_for(waits)).await??;
+        let asked = self.node.command(account, Command::ConfirmLink).await;
+        let done = |status: &Option<LinkStatus>| status.as_ref().is_some_and(LinkStatus::is_done);
+        if asked.is_ok() {
+            tokio::time::timeout(timeout, status.wait_for(done)).await??;
+        }
+        Ok(serde_json::to_value(status.borrow().clone())?)
     }
 
     async fn link_pin(&self, mut with: Arguments) -> anyhow::Result<Value> {

@@ -196,6 +196,9 @@ impl Wish {
 
 impl Account {
     pub(super) fn link_event(&mut self, event: Event) -> Result<(), StoreError> {
+        if self.linking_event(&event) {
+            return Ok(());
+        }
         match event {
             Event::Requested {
                 channel,

@@ -216,6 +216,18 @@ impl Account {
                 conversation,
                 message,
             } => Reply::Delivery(self.delivery(&conversation, message)?),
+            Command::LinkDevice { token } => {
+                self.link_device(&token)?;
+                Reply::Done
+            }
+            Command::ConfirmLink => {
+                self.confirm_link()?;
+                Reply::Done
+            }
+            Command::CancelLink => {
+                self.cancel_link()?;
+                Reply::Done
+            }
             Command::Diagnostics => Reply::Diagnostics(self.diagnostics()),
             Command::Files { conversation } => self.file_list(&conversation)?,
             Command::File {

@@ -48,6 +48,8 @@ pub(crate) enum Timer {
     TellSync,
     /// Leave contacts on the DHT for devices of the account that cannot be told otherwise.
     PostSync,
+    /// Linking a device takes too long.
+    Linking,
 }
 
 /// Timers by time.

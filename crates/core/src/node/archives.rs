@@ -7,12 +7,14 @@ use baraza_identity::archive::{Contact, Conversation, Request};
 use baraza_identity::{Archive, Password};
 use baraza_store::{ContactRow, ConversationRow, ConversationState, RequestRow, Store, StoreError};
 use baraza_wire::{AccountId, ConversationId, Rng, UnixTime};
+use zeroize::Zeroizing;
 
 use super::create::{self, archive_error};
 use super::{Node, NodeError, lock};
 use crate::command::{Command, Reply};
 use crate::event::LocalId;
 use crate::keys::Keys;
+use crate::link_device::ArchiveAnswer;
 
 /// The setting of an archive that is the name an account shows.
 pub(super) const DISPLAY_NAME: &str = "Account.displayName";
@@ -109,6 +111,28 @@ impl Node {
             with(archive)
         });
         done.await.map_err(|_| NodeError::Stopped)?
+    }
+
+    /// What a device being linked gets, if its user knows the password.
+    pub(super) async fn archive_for_device(
+        &self,
+        account: LocalId,
+        password: Password,
+    ) -> ArchiveAnswer {
+        let has_password = !password.is_empty();
+        let json = self
+            .with_current_archive(account, Some(password), move |archive| {
+                archive.to_json(has_password).map_err(archive_error)
+            })
+            .await;
+        let text = json.map(|json| String::from_utf8(json.to_vec()).map(Zeroizing::new));
+        match text {
+            Ok(Ok(text)) => ArchiveAnswer::Opened(text),
+            Err(NodeError::WrongPassword | NodeError::PasswordNeeded) => {
+                ArchiveAnswer::WrongPassword
+            }
+            Ok(Err(_)) | Err(_) => ArchiveAnswer::Failed,
+        }
     }
 
     pub(super) fn account_number(&self, account: LocalId) -> Result<i64, NodeError> {

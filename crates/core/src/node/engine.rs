@@ -1,25 +1,26 @@
 //! One account's thread: the machine with its links and its part of the DHT.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use baraza_identity::DeviceIdentity;
+use baraza_identity::{DeviceIdentity, Password};
 use baraza_link::driver::{Addresses, LinkHandle};
 use baraza_link::{Config as LinkConfig, Links};
 use baraza_store::{AccountRow, Durability, OwnDeviceRow, Store, StoreError};
 use baraza_wire::Rng;
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{DATABASE, Inner, NodeError, loopback, now};
+use super::{DATABASE, Inner, Node, NodeError, loopback, now};
 use crate::account::{Account, AccountConfig, Done, IntakeLimits, Output, RequestId};
 use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, LocalId};
 use crate::keys::Keys;
+use crate::link_device::{ArchiveAnswer, LinkStatus};
 
 /// Events of the DHT waiting for the account or its links.
 const DHT_QUEUE: usize = 1024;
@@ -41,6 +42,7 @@ type Answer = oneshot::Sender<Result<Reply, CommandError>>;
 #[derive(Debug)]
 enum Request {
     Command(Command, Answer),
+    Archive(ArchiveAnswer),
     Stop,
 }
 
@@ -50,6 +52,7 @@ pub(super) struct Engine {
     requests: mpsc::Sender<Request>,
     /// `None` if the account is disabled.
     links: Option<LinkHandle>,
+    linking: watch::Receiver<Option<LinkStatus>>,
     thread: JoinHandle<()>,
 }
 
@@ -101,8 +104,13 @@ impl Engine {
         };
         let links = network.as_ref().map(|network| network.links.clone());
         let (requests, receiver) = mpsc::channel(COMMANDS);
+        let (linking_told, linking) = watch::channel(None);
         let driver = Driver {
             account,
+            local_id,
+            node: Arc::downgrade(node),
+            own_requests: requests.downgrade(),
+            linking: linking_told,
             requests: receiver,
             network,
             answers: BTreeMap::new(),
@@ -124,6 +132,7 @@ impl Engine {
         let engine = Self {
             requests,
             links,
+            linking,
             thread,
         };
         Ok((engine, ended))
@@ -132,6 +141,11 @@ impl Engine {
     /// A way to ask it.
     pub(super) fn commands(&self) -> Commands {
         Commands(self.requests.clone())
+    }
+
+    /// How far the linking of a device to the account is.
+    pub(super) fn linking(&self) -> watch::Receiver<Option<LinkStatus>> {
+        self.linking.clone()
     }
 
     /// Checks its links.
@@ -251,6 +265,11 @@ fn forward(client: baraza_dht::driver::ClientHandle) -> mpsc::UnboundedSender<ba
 
 struct Driver {
     account: Account,
+    local_id: LocalId,
+    node: Weak<Inner>,
+    /// For what is done aside.
+    own_requests: mpsc::WeakSender<Request>,
+    linking: watch::Sender<Option<LinkStatus>>,
     requests: mpsc::Receiver<Request>,
     /// `None` if the account is disabled.
     network: Option<Network>,
@@ -328,6 +347,7 @@ impl Driver {
                     self.answers.insert(id, answer);
                     self.account.handle_command(now(), id, command);
                 }
+                Some(Request::Archive(answer)) => self.account.handle_archive(now(), answer),
                 Some(Request::Stop) | None => return false,
             }
             request = match self.requests.try_recv() {
@@ -340,6 +360,22 @@ impl Driver {
             Some(request) => self.requests(Some(request)),
             None => true,
         }
+    }
+
+    /// Opens the archive aside, for a device being linked.
+    fn open_archive(&self, password: Password) {
+        let Some(inner) = self.node.upgrade() else {
+            return;
+        };
+        let (node, account) = (Node { inner }, self.local_id);
+        let requests = self.own_requests.clone();
+        tokio::spawn(async move {
+            let answer = node.archive_for_device(account, password).await;
+            if let Some(requests) = requests.upgrade() {
+                // It may have ended.
+                let _ = requests.send(Request::Archive(answer)).await;
+            }
+        });
     }
 
     /// Does everything the account wants.
@@ -380,6 +416,10 @@ impl Driver {
                 // Nobody may be listening.
                 let _ = self.events.send(Arc::new(event));
             }
+            Output::Linking(status) => {
+                self.linking.send_replace(Some(status));
+            }
+            Output::OpenArchive(password) => self.open_archive(password),
             Output::Work(work) => {
                 self.works.spawn_blocking(move || work.run());
             }

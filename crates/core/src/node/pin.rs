@@ -105,7 +105,9 @@ impl Node {
     }
 
     /// A client of the DHT, once that has found other nodes.
-    async fn connected(&self) -> Result<(ClientHandle, mpsc::Receiver<Event>), NodeError> {
+    pub(super) async fn connected(
+        &self,
+    ) -> Result<(ClientHandle, mpsc::Receiver<Event>), NodeError> {
         let mut status = self.inner.dht.status();
         let connected =
             status.wait_for(|(v4, v6)| *v4 == Status::Connected || *v6 == Status::Connected);

@@ -326,7 +326,7 @@ fn a_block_holds_on_both_devices_and_ends_on_both() {
     assert_eq!(world.ask(ALICE_2, add), Ok(Reply::Done));
     world.until("and on none", |world| !banned(world, ALICE));
     // A profile is not passed on between own devices.
-    let nameless = |mut contacts: Vec<baraza_core::command::Contact>| {
+    let nameless = |mut contacts: Vec<Contact>| {
         contacts.iter_mut().for_each(|contact| contact.name.clear());
         contacts
     };

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use baraza_core::command::Contact;
 use baraza_core::event::{MemberChange, Presence, RegistrationState};
-use baraza_core::{Command, EventBody, LocalId, Node, NodeError, ProfileChange, Reply};
+use baraza_core::link_device::{LinkError, LinkState, LinkStatus, LinkToken};
+use baraza_core::{
+    Command, CommandError, EventBody, LocalId, Node, NodeError, ProfileChange, Reply,
+};
 use baraza_dht::driver::DriverConfig;
 use baraza_dht::{Command as DhtCommand, Event as DhtEvent, OpId, Value};
 use baraza_identity::pin::Pin;
 use baraza_identity::{Archive, Password, testing};
 use baraza_wire::{ConversationId, InfoHash, Rng, UnixTime};
+use tokio::sync::watch;
 
 use crate::node::{Person, asked, open, person};
 
@@ -463,5 +467,169 @@ async fn a_disabled_account_is_off_the_network_and_comes_back() {
     let nobody = bob.node.set_enabled(LocalId::new(1), true).await;
     assert!(matches!(nobody, Err(NodeError::NoSuchAccount)));
     bob.node.shutdown().await;
+    alice.node.shutdown().await;
+}
+
+async fn reaches(status: &mut watch::Receiver<LinkStatus>, state: LinkState) -> LinkStatus {
+    let there = status.wait_for(|status| status.state == state || status.is_done());
+    let there = tokio::time::timeout(Duration::from_secs(60), there).await;
+    let there = there.expect("in a minute").unwrap().clone();
+    assert_eq!(there.state, state, "{there:?}");
+    there
+}
+
+async fn source_reaches(person: &Person, state: LinkState) -> LinkStatus {
+    let mut status = person.node.link_status(person.account).unwrap();
+    let wanted = |status: &Option<LinkStatus>| {
+        let status = status.as_ref();
+        status.is_some_and(|status| status.state == state || status.is_done())
+    };
+    let there = tokio::time::timeout(Duration::from_secs(60), status.wait_for(wanted)).await;
+    let there = there.expect("in a minute").unwrap().clone().unwrap();
+    assert_eq!(there.state, state, "{there:?}");
+    there
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_brings_an_account_to_a_new_device() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (mut alice, mut bob, chat) = asked(&directories).await;
+    talk(&mut alice, &mut bob, chat).await;
+    alice
+        .node
+        .change_password(alice.account, None, secret("of Alice"))
+        .await
+        .unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let new = open(home.path(), Some(&bob.node)).await;
+    let mut status = new.link_here(String::new()).unwrap();
+    let again = new.link_here(String::new());
+    assert!(matches!(again, Err(NodeError::LinkRunning)));
+    let shown = reaches(&mut status, LinkState::TokenAvailable).await;
+    let token: LinkToken = shown.token.unwrap().parse().unwrap();
+
+    // Whoever does not know the code gets nowhere, and the token stays good.
+    let other = LinkToken::new(token.device(), &mut Rng::from_seed(9));
+    assert_ne!(other, token);
+    bob.ask(Command::LinkDevice { token: other }).await;
+    let refused = source_reaches(&bob, LinkState::Done).await;
+    assert_eq!(refused.error, Some(LinkError::Network));
+
+    alice
+        .ask(Command::LinkDevice {
+            token: token.clone(),
+        })
+        .await;
+    let running = Command::LinkDevice { token };
+    let running = alice.node.command(alice.account, running).await;
+    assert_eq!(running, Err(CommandError::LinkRunning));
+    let asked = source_reaches(&alice, LinkState::Authenticating).await;
+    assert!(asked.peer_device.is_some());
+    alice.ask(Command::ConfirmLink).await;
+    let shown = reaches(&mut status, LinkState::Authenticating).await;
+    assert_eq!(shown.peer_id, Some(alice.id));
+    assert_eq!(shown.needs_password, Some(true));
+    let said = |text: &str| new.confirm_new_link(Password::new(text));
+    said("of Bob").await.unwrap();
+    let wrong = status.wait_for(|status| status.wrong_passwords == 1);
+    tokio::time::timeout(Duration::from_secs(60), wrong)
+        .await
+        .unwrap()
+        .unwrap();
+    reaches(&mut status, LinkState::Authenticating).await;
+    assert_eq!(entries(&home.path().join("accounts")), [""; 0]);
+    let events = new.subscribe();
+    said("of Alice").await.unwrap();
+    let done = reaches(&mut status, LinkState::Done).await;
+    assert_eq!(done.error, None);
+    source_reaches(&alice, LinkState::Done).await;
+    let account = done.account.unwrap();
+    let mut phone = Person {
+        node: new.clone(),
+        account,
+        id: alice.id,
+        events,
+    };
+    let known = contacts(&new, account).await;
+    assert!(known.len() == 1 && known[0].conversation == Some(chat));
+    phone
+        .wait("the conversation", |event| {
+            matches!(event, EventBody::ConversationReady { conversation } if *conversation == chat)
+        })
+        .await;
+    bob.say(chat, "to both").await;
+    alice.hear(chat, "to both").await;
+    phone.hear(chat, "to both").await;
+    assert!(new.has_password(account).await.unwrap());
+    for node in [&new, &alice.node, &bob.node] {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linking_that_fails_leaves_nothing_and_another_can_begin() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut alice = person("alice", directory.path(), None).await;
+    let home = tempfile::tempdir().unwrap();
+    let new = open(home.path(), Some(&alice.node)).await;
+    alice
+        .wait("announced", |event| {
+            matches!(event, EventBody::DeviceAnnounced)
+        })
+        .await;
+    let nothing = alice
+        .node
+        .command(alice.account, Command::ConfirmLink)
+        .await;
+    assert_eq!(nothing, Err(CommandError::NoLink));
+    assert!(matches!(
+        new.confirm_new_link(Password::new("")).await,
+        Err(NodeError::NoLink)
+    ));
+
+    // The user of the new device gives up before anybody came.
+    let mut status = new.link_here(String::new()).unwrap();
+    reaches(&mut status, LinkState::TokenAvailable).await;
+    new.cancel_new_link().await.unwrap();
+    let done = reaches(&mut status, LinkState::Done).await;
+    assert_eq!(done.error, Some(LinkError::Canceled));
+
+    // That of the other device does not want it.
+    let mut status = new.link_here(String::new()).unwrap();
+    let shown = reaches(&mut status, LinkState::TokenAvailable).await;
+    let token = shown.token.unwrap().parse().unwrap();
+    alice.ask(Command::LinkDevice { token }).await;
+    source_reaches(&alice, LinkState::Authenticating).await;
+    alice.ask(Command::CancelLink).await;
+    let done = reaches(&mut status, LinkState::Done).await;
+    assert_eq!(done.error, Some(LinkError::Canceled));
+
+    // The new device dies in the middle; then it works.
+    let mut status = new.link_here(String::new()).unwrap();
+    let shown = reaches(&mut status, LinkState::TokenAvailable).await;
+    let token = shown.token.unwrap().parse().unwrap();
+    alice.ask(Command::LinkDevice { token }).await;
+    source_reaches(&alice, LinkState::Authenticating).await;
+    alice.ask(Command::ConfirmLink).await;
+    reaches(&mut status, LinkState::Authenticating).await;
+    new.shutdown().await;
+    let done = source_reaches(&alice, LinkState::Done).await;
+    assert_eq!(done.error, Some(LinkError::Network));
+    let new = open(home.path(), Some(&alice.node)).await;
+    assert_eq!(new.accounts(), []);
+    assert_eq!(entries(&home.path().join("accounts")), [""; 0]);
+    let mut status = new.link_here("Phone".into()).unwrap();
+    let shown = reaches(&mut status, LinkState::TokenAvailable).await;
+    let token = shown.token.unwrap().parse().unwrap();
+    alice.ask(Command::LinkDevice { token }).await;
+    source_reaches(&alice, LinkState::Authenticating).await;
+    alice.ask(Command::ConfirmLink).await;
+    let shown = reaches(&mut status, LinkState::Authenticating).await;
+    assert_eq!(shown.needs_password, Some(false));
+    new.confirm_new_link(Password::new("")).await.unwrap();
+    let done = reaches(&mut status, LinkState::Done).await;
+    assert_eq!(done.error, None);
+    assert_eq!(new.accounts()[0].jami_id, alice.id);
+    new.shutdown().await;
     alice.node.shutdown().await;
 }

@@ -601,6 +601,7 @@ impl World {
                     self.hosts[host].replies.insert(request, result);
                 }
                 Some(Output::Event(event)) => self.hosts[host].events.push(event),
+                Some(Output::Linking(_) | Output::OpenArchive(_)) => {}
                 Some(Output::Work(work)) => {
                     let it = &mut self.hosts[host];
                     it.work.push_back(work);
