@@ -74,11 +74,9 @@ def link_pin(world):
     is_device_of_a(pair, device)
 
 
-@row("linking", "a token makes a new device, after a wrong password (a daemon of 2023 has no such "
-     "way: there it is not tried)")
+@row("linking", "a token makes a new device, after a wrong password", pairs="BB",
+     why="daemons of 2023 have no such way")
 def link_code(world):
-    if world.pair_name != "BB":
-        return
     pair = world.fresh().connect()
     pair.hear(pair.b, "before the new device")
     expect(pair.a.change_password("", PASSWORD), "the password is set")
@@ -137,3 +135,27 @@ def password(world):
     until(lambda: pair.a.details()["Account.archiveHasPassword"] == "false",
           "there is no password any more", 10)
     is_device_of_a(pair, device)
+
+
+@row("linking", "the account archive, without a password and with one, opens on the other; with a "
+     "wrong one it does not")
+def archive(world):
+    world.fresh()
+    for serial, secret in enumerate(("", PASSWORD)):
+        owner, taker = (world.player(kind, f"archive{world.serial}-{serial}-{side}")
+                        for side, kind in enumerate(world.pair_name))
+        world.pair.more += [owner, taker]
+        jami_id = owner.create_account("Owner", password=secret)["jami_id"]
+        path = str(world.root / f"archive{world.serial}-{serial}.gz")
+        expect(owner.export_archive(path, password=secret), "the archive is exported")
+        if secret:
+            try:
+                taker.create_account(archive=path, password="wrong", wait=30)
+            except PeerError:
+                pass
+            else:
+                raise PeerError("a wrong password opens the archive")
+        taken = taker.create_account(archive=path, password=secret)
+        expect(taken["jami_id"] == jami_id, "it is the same account")
+        expect(taken["device_id"] != owner.identity()["device_id"], "it is another device")
+    world.pair.good = False
