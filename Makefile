@@ -10,7 +10,7 @@ ARGS ?=
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt bench fuzz hostile interop sim deny clean
+.PHONY: help setup run test check fmt bench fuzz hostile interop crash sim deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ hostile: ## random and mutated packets against a live DHT node: it stays up, mem
 	@scripts/setup.sh test
 	cargo build --locked --package baraza --bin baraza
 	testing/peers/hostile.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
+
+crash: ## kill -9 at 1,000 random instants: nothing acknowledged is lost (ARGS="--kills 100")
+	@scripts/setup.sh test
+	cargo build --locked --package baraza --bins
+	testing/peers/crash.py --foreign "$(TARGET)/debug/jami-peer" --baraza "$(TARGET)/debug/baraza" $(ARGS)
 
 sim: ## the simulated network: 1,000-node DHT, two users under random faults
 	@scripts/setup.sh build

@@ -53,6 +53,8 @@ phase "build" cargo test --locked --workspace --no-run --quiet || summary
 phase "cargo test" cargo test --locked --workspace --no-fail-fast --quiet
 phase "simulator" "$target/debug/baraza-sim" smoke
 phase "hostile packets" testing/peers/hostile.py --baraza "$target/debug/baraza"
+phase "kill -9" testing/peers/crash.py --kills 40 --baraza "$target/debug/baraza" \
+    --foreign "$target/debug/jami-peer"
 phase "smoke with real peers" testing/peers/smoke.py --steps chat,absence \
     --foreign "$target/debug/jami-peer" --play alice
 phase "interop matrix" testing/peers/matrix.py --subset test \
