@@ -4,21 +4,24 @@
     crash.py --foreign target/debug/jami-peer --kills 1000 --seed 7
 
 Three accounts, with conversations of two and a group, talk without a pause: texts, reactions,
-edits. One after the other is killed at a random instant (kill -9: the program gets no chance
+edits, files. One after the other is killed at a random instant (kill -9: the program gets no chance
 to write anything) and started again on the same directory. Each time
 
 * it starts, and names its account;
 * every message that it confirmed to have sent, or told to have received, is in its history,
-  at once and once: before it has met anybody.
+  at once and once: before it has met anybody;
+* every file that it has under its name is whole, and those that it confirmed to have sent are
+  there.
 
 At the end all have the same messages, all that were ever confirmed by anybody among them, each
-once, and the repositories are in order. The seed decides what is done and when somebody is
+once, with all files, and the repositories are in order. The seed decides what is done and when somebody is
 killed; where in the program that hits depends on the machine.
 """
 from __future__ import annotations
 
 import argparse
 import collections
+import hashlib
 import json
 import pathlib
 import random
@@ -54,6 +57,7 @@ class Talker:
         # Conversation -> ids of confirmed messages, in the order of their confirmation.
         self.acked: dict[str, dict[str, None]] = collections.defaultdict(dict)
         self.own: list[tuple[str, str]] = []
+        self.files: list[tuple[str, str]] = []  # conversation and SHA3-512 of what it sent
         self.lock = threading.Lock()
         self.seen = self.kills = 0
         self.up = threading.Event()
@@ -94,7 +98,14 @@ class Talker:
             body = f"{self.name} {dice.randrange(1 << 40)} " + "x" * int(dice.paretovariate(0.6))
             sent = peer.send_message(chat, body[:20_000], wait=30)
             self.own.append((chat, sent))
-        elif choice < 0.9:
+        elif choice < 0.85:
+            chat = dice.choice(self.world.chats[self.name])
+            path = self.world.root / f"{self.name}.bin"
+            path.write_bytes(dice.randbytes(dice.choice([0, 1, 5000, 200_000, 1_000_000])))
+            message = peer.send_file(chat, str(path), wait=30)
+            sent = message["id"]
+            self.files.append((chat, message["sha3sum"]))
+        elif choice < 0.92:
             chat, target = dice.choice(self.own)
             sent = peer.react(chat, target, "👍", wait=30)
         else:
@@ -113,6 +124,7 @@ class Talker:
         if self.peer.default_account not in self.peer.accounts():
             raise Lost(f"{self.name} has no account any more")
         self.check(whole=self.kills % FULL_CHECK == 0)
+        self.check_files(self.files)
         self.up.set()
 
     def check(self, whole: bool) -> None:
@@ -130,6 +142,21 @@ class Talker:
                 raise Lost(f"{self.name} lacks {len(missing)} acknowledged messages of {chat}, "
                            f"as {missing[0]}")
 
+    def content(self, chat: str, digest: str) -> pathlib.Path | None:
+        found = list(self.peer.directory.rglob(f"files/{chat}/{digest}"))
+        return found[0] if found else None
+
+    def check_files(self, must: list[tuple[str, str]]) -> None:
+        """What has a name is whole, and what must be there is there."""
+        for path in self.peer.directory.rglob("files/*/*"):
+            if len(path.name) == 128 and path not in self.world.whole:
+                if hashlib.sha3_512(path.read_bytes()).hexdigest() != path.name:
+                    raise Lost(f"{self.name}: {path} is not what its name says")
+                self.world.whole.add(path)
+        for chat, digest in must:
+            if self.content(chat, digest) is None:
+                raise Lost(f"{self.name} lacks the file {digest[:16]}… that it sent to {chat}")
+
 
 class World:
     def __init__(self, options):
@@ -137,6 +164,7 @@ class World:
         self.argv = shlex.split(str(options.foreign))
         self.root = pathlib.Path(options.dir or tempfile.mkdtemp(prefix="baraza-crash-"))
         self.over = threading.Event()
+        self.whole: set[pathlib.Path] = set()  # files that were found to be right
         self.refused: collections.Counter = collections.Counter()
         self.chats: dict[str, list[str]] = {name: [] for name in NAMES}
         self.node = ForeignDhtNode([*shlex.split(options.baraza), "dht"], self.root)
@@ -210,8 +238,18 @@ class World:
                     verify(talker.peer.repository(chat))
                 except Bad as bad:
                     raise Lost(f"{talker.name}'s repository of {chat}: {bad}") from None
+        files = {file for talker in self.talkers for file in talker.files}
+        deadline = time.monotonic() + SETTLE
+        for chat, digest in sorted(files):
+            for talker in (t for t in self.talkers if chat in self.chats[t.name]):
+                while talker.content(chat, digest) is None:
+                    if time.monotonic() > deadline:
+                        raise Lost(f"after {SETTLE} s {talker.name} lacks the file {digest[:16]}… "
+                                   f"of {chat}")
+                    time.sleep(0.2)
         for talker in self.talkers:
             talker.check(whole=True)
+            talker.check_files(talker.files)
 
     def close(self) -> None:
         self.over.set()

@@ -242,7 +242,11 @@ impl Peer {
                 let password = password.filter(|password| !password.is_empty());
                 match self.node.revoke_device(account, password, device).await {
                     Ok(()) => Ok(json!(0)),
-                    Err(NodeError::Archive(_)) => Ok(json!(1)),
+                    Err(
+                        NodeError::Archive(_)
+                        | NodeError::WrongPassword
+                        | NodeError::PasswordNeeded,
+                    ) => Ok(json!(1)),
                     Err(NodeError::NoSuchDevice) => Ok(json!(2)),
                     Err(error) => Err(error.into()),
                 }

@@ -533,7 +533,7 @@ impl Account {
                 Ok(())
             }
             Some(ChannelKind::SendProfile(_) | ChannelKind::TakeProfile(_)) => {
-                self.close_channel(channel)
+                self.profile_time(channel)
             }
             _ => Ok(()),
         }

@@ -211,7 +211,6 @@ impl Account {
         self.watch_members(&id);
         if let Some((device, _)) = from {
             self.ask_for_profile(id, device);
-            self.offer_profile(device);
         }
         self.notify_all(id, None)
     }

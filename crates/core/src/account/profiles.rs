@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use baraza_link::{ChannelId, Peer, WRITE_WINDOW};
-use baraza_store::{ProfileRow, StoreError};
+use baraza_store::{DeviceKind, ProfileRow, StoreError};
 use baraza_wire::{AccountId, ConversationId, DeviceId};
 use bytes::Bytes;
 
@@ -25,6 +25,8 @@ use crate::protocol::vcard::{MAX_LEN, Photo, PhotoKind, Profile};
 const PIECE: usize = 0xffff;
 /// A profile may take so long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause before the end: a daemon of 2023 may lose what a channel brings that ends at once.
+const LINGER: Duration = Duration::from_millis(500);
 /// Profiles received at once; each may have [`MAX_LEN`] bytes.
 const AT_ONCE: usize = 8;
 /// A device that declines may not know yet that we are a member; then it is asked again, so
@@ -50,6 +52,8 @@ pub(super) struct Profiles {
 #[derive(Debug)]
 pub(super) struct OutgoingProfile {
     left: Bytes,
+    /// All was sent, and the channel ends soon.
+    done: bool,
     /// Its hash, if that is to be noted when all is sent.
     sha3: Option<String>,
 }
@@ -182,12 +186,23 @@ impl Account {
         Ok(())
     }
 
-    /// A conversation in which both we and an account are members.
-    fn common(&self, account: &AccountId) -> Option<ConversationId> {
+    /// A conversation in which both we and an account are members, and of which its device
+    /// has all: it knows that we are one. (A daemon of 2023 that does not takes no further
+    /// profile from us as long as it runs.)
+    fn common(&self, account: &AccountId, device: &DeviceId) -> Option<ConversationId> {
         let own = self.core.account;
+        let knows = |id: &ConversationId| {
+            let conversation = self.conversations.get(id);
+            conversation.is_some_and(|conversation| {
+                conversation.peers.get(device).is_some_and(|peer| {
+                    let owed = peer.known.owed(&conversation.index, &self.core.store);
+                    matches!(owed, Ok(None))
+                })
+            })
+        };
         self.conversations
             .keys()
-            .find(|id| self.is_member(id, account) && self.is_member(id, &own))
+            .find(|id| self.is_member(id, account) && self.is_member(id, &own) && knows(id))
             .copied()
     }
 
@@ -203,7 +218,7 @@ impl Account {
         if has || owner == self.core.account || self.profiles.sending.contains(&device) {
             return;
         }
-        let Some(conversation) = self.common(&owner) else {
+        let Some(conversation) = self.common(&owner, &device) else {
             return;
         };
         let offered = self.profiles.offered.entry(device).or_default();
@@ -211,18 +226,24 @@ impl Account {
             return;
         }
         *offered = offered.saturating_add(1);
+        // A daemon of 2023 takes a profile with a version for that of somebody else.
+        let new = self
+            .devices
+            .get(&device)
+            .is_some_and(|device| device.row.kind == DeviceKind::New);
         let channel = self.core.channel();
         let name = TransferName::PushedProfile {
             conversation,
             device: self.core.device,
             version: Version {
-                sha3: Some(sum.clone()),
+                sha3: new.then(|| sum.clone()),
                 modified: 0,
             },
         };
         self.profiles.sending.insert(device);
         let kind = ChannelKind::SendProfile(OutgoingProfile {
             left: card,
+            done: false,
             sha3: Some(sum),
         });
         self.channels
@@ -299,6 +320,7 @@ impl Account {
                     let card = self.profiles.own.as_ref().map(|(card, _)| card.clone());
                     ChannelKind::SendProfile(OutgoingProfile {
                         left: card.unwrap_or_default(),
+                        done: false,
                         sha3: None,
                     })
                 })
@@ -314,27 +336,18 @@ impl Account {
 
     /// Sends more of the own profile, as far as there is room.
     pub(super) fn pump_profile(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        let soon = self.core.after(LINGER);
         loop {
             let Some(state) = self.channels.get_mut(&id) else {
                 return Ok(());
             };
-            let device = state.device;
             let ChannelKind::SendProfile(outgoing) = &mut state.kind else {
                 return Ok(());
             };
             if outgoing.left.is_empty() {
-                if state.unsent > 0 {
-                    return Ok(());
-                }
-                let sent = outgoing.sha3.take();
-                self.close_channel(id)?;
-                if let Some(sum) = sent {
-                    self.core.store.begin()?;
-                    let number = self.core.config.number;
-                    self.core.store.put_profile_sent(number, &device, &sum)?;
-                    self.profiles.sent.insert(device, sum);
-                    // It may have changed meanwhile.
-                    self.offer_profile(device);
+                if state.unsent == 0 && !outgoing.done {
+                    outgoing.done = true;
+                    self.core.timers.set(Timer::Channel(id), soon);
                 }
                 return Ok(());
             }
@@ -347,6 +360,28 @@ impl Account {
             self.core
                 .link(baraza_link::Command::Write { channel: id, bytes });
         }
+    }
+
+    /// The own profile was sent to a device, or it took too long.
+    pub(super) fn profile_time(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        let Some(state) = self.channels.get_mut(&id) else {
+            return Ok(());
+        };
+        let device = state.device;
+        let sent = match &mut state.kind {
+            ChannelKind::SendProfile(outgoing) if outgoing.done => outgoing.sha3.take(),
+            _ => None,
+        };
+        self.close_channel(id)?;
+        if let Some(sum) = sent {
+            self.core.store.begin()?;
+            let number = self.core.config.number;
+            self.core.store.put_profile_sent(number, &device, &sum)?;
+            self.profiles.sent.insert(device, sum);
+            // It may have changed meanwhile.
+            self.offer_profile(device);
+        }
+        Ok(())
     }
 
     /// Nothing is sent to a device any more.
