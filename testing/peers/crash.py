@@ -143,12 +143,12 @@ class Talker:
                            f"as {missing[0]}")
 
     def content(self, chat: str, digest: str) -> pathlib.Path | None:
-        found = list(self.peer.directory.rglob(f"files/{chat}/{digest}"))
+        found = list(self.peer.directory.glob(f"data/accounts/*/files/{chat}/{digest}"))
         return found[0] if found else None
 
     def check_files(self, must: list[tuple[str, str]]) -> None:
         """What has a name is whole, and what must be there is there."""
-        for path in self.peer.directory.rglob("files/*/*"):
+        for path in self.peer.directory.glob("data/accounts/*/files/*/*"):
             if len(path.name) == 128 and path not in self.world.whole:
                 if hashlib.sha3_512(path.read_bytes()).hexdigest() != path.name:
                     raise Lost(f"{self.name}: {path} is not what its name says")
@@ -280,7 +280,8 @@ def main() -> int:
     finally:
         world.close()
     kills = sum(talker.kills for talker in world.talkers)
-    print(f"{kills} kills, {world.count()} messages confirmed, seed {options.seed}, "
+    files = sum(len(talker.files) for talker in world.talkers)
+    print(f"{kills} kills, {world.count()} messages and {files} files confirmed, seed {options.seed}, "
           f"{time.monotonic() - begun:.0f} s")
     for error, times in world.refused.most_common(10):
         print(f"refused {times} times: {error}")
