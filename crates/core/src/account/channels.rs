@@ -251,6 +251,10 @@ impl Account {
             _ => None,
         };
         let swarm = matches!(kind, ChannelKind::Swarm { .. });
+        let profile = matches!(
+            kind,
+            ChannelKind::SendProfile(_) | ChannelKind::TakeProfile(_)
+        );
         let mut state = Channel::new(peer.device, peer.account, kind);
         state.open = true;
         self.channels.insert(channel, state);
@@ -260,6 +264,9 @@ impl Account {
         }
         if swarm {
             self.swarm_open(channel)?;
+        }
+        if profile {
+            self.profile_patience(channel);
         }
         self.pump_profile(channel)
     }

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_millis(500);
 /// Profiles received at once; each may have [`MAX_LEN`] bytes.
 const AT_ONCE: usize = 8;
+/// And of one device, so that one that stalls does not keep others from it.
+const OF_ONE: usize = 2;
 /// A device that declines may not know yet that we are a member; then it is asked again, so
 /// often.
 const OFFERS: u32 = 4;
@@ -301,11 +303,14 @@ impl Account {
                 ..
             } => {
                 let others = self.channels.values();
-                let others =
-                    others.filter(|other| matches!(other.kind, ChannelKind::TakeProfile(_)));
+                let others: Vec<DeviceId> = others
+                    .filter(|other| matches!(other.kind, ChannelKind::TakeProfile(_)))
+                    .map(|other| other.device)
+                    .collect();
+                let of_one = others.iter().filter(|device| **device == peer.device);
+                let room = others.len() < AT_ONCE && of_one.count() < OF_ONE;
                 let own = peer.account == self.core.account;
-                let may =
-                    !own && self.is_member(conversation, &peer.account) && others.count() < AT_ONCE;
+                let may = room && !own && self.is_member(conversation, &peer.account);
                 may.then(|| {
                     ChannelKind::TakeProfile(IncomingProfile {
                         owner: peer.account,
@@ -329,7 +334,8 @@ impl Account {
         }
     }
 
-    fn profile_patience(&mut self, channel: ChannelId) {
+    /// A profile must have come or gone by then.
+    pub(super) fn profile_patience(&mut self, channel: ChannelId) {
         let at = self.core.after(PATIENCE);
         self.core.timers.set(Timer::Channel(channel), at);
     }
