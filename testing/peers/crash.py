@@ -25,14 +25,13 @@ import hashlib
 import json
 import pathlib
 import random
-import shlex
 import shutil
 import sys
 import tempfile
 import threading
 import time
 
-from jamipeer import ForeignDhtNode, ForeignPeer, PeerError, sandbox
+from jamipeer import ForeignDhtNode, ForeignPeer, PeerError, absolute, sandbox
 from verify_repository import Bad, verify
 
 NAMES = ("ada", "bert", "cleo")
@@ -161,13 +160,13 @@ class Talker:
 class World:
     def __init__(self, options):
         self.options = options
-        self.argv = shlex.split(str(options.foreign))
+        self.argv = absolute(options.foreign)
         self.root = pathlib.Path(options.dir or tempfile.mkdtemp(prefix="baraza-crash-"))
         self.over = threading.Event()
         self.whole: set[pathlib.Path] = set()  # files that were found to be right
         self.refused: collections.Counter = collections.Counter()
         self.chats: dict[str, list[str]] = {name: [] for name in NAMES}
-        self.node = ForeignDhtNode([*shlex.split(options.baraza), "dht"], self.root)
+        self.node = ForeignDhtNode([*absolute(options.baraza), "dht"], self.root)
         self.bootstrap = self.node.address
         self.talkers = [Talker(self, name) for name in NAMES]
 

@@ -30,7 +30,7 @@ import threading
 import time
 
 from jamipeer import (DhtNode, ForeignDhtNode, ForeignPeer, OpenDhtNode, Peer, PeerError,
-                      crashes, sandbox)
+                      absolute, crashes, sandbox)
 from verify_repository import Bad, verify
 
 # The files of rows, imported below, use this module under its name, also when it is the program.
@@ -706,10 +706,7 @@ def main() -> int:
     options = parser.parse_args()
     options.count = options.count or (30 if options.subset else 100)
     for name in ("foreign", "baraza"):  # players run elsewhere
-        if words := shlex.split(getattr(options, name) or ""):
-            if os.sep in words[0]:
-                words[0] = os.path.abspath(words[0])
-            setattr(options, name, shlex.join(words))
+        setattr(options, name, shlex.join(absolute(getattr(options, name) or "")))
     if options.list:
         for entry in ROWS.values():
             print(f"{entry.name:16} {entry.title}")
