@@ -81,6 +81,9 @@ pub enum MergeOutcome {
     UpToDate,
     /// The own branch moved to the other head.
     FastForward,
+    /// The own branch moved to the other head, which has all of it but merges: these say
+    /// nothing, and stay behind.
+    Adopted,
     /// A merge commit was written.
     Merged(CommitId),
     /// Both heads stay: no valid merge can be written now.

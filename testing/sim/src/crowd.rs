@@ -44,25 +44,50 @@ fn lock<T>(mutex: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| anyhow::anyhow!("poisoned"))
 }
 
-fn issue(person: usize) -> Result<Keys> {
+/// The second device of the person of a number. Its key is the one that the device of a
+/// person at the other end of the numbers would have.
+///
+/// # Errors
+/// If the person is [`MOST`] or more.
+pub fn second_device(person: usize) -> Result<Keys> {
+    issue_device_of(person, MOST.saturating_sub(person.saturating_add(1)))
+}
+
+/// What the person of a number keeps besides devices, to revoke one.
+///
+/// # Errors
+/// If it is [`MOST`] or more.
+pub fn archive(person: usize) -> Result<Archive> {
     anyhow::ensure!(person < MOST, "there is no person {person}");
     let mut rng = Rng::from_seed(person as u64);
     let begin = UnixTime::from_secs(UNIX_START.secs() - 30 * 24 * 3600);
     let validity = Validity::from_now(begin);
     let authority = key(0)?;
-    let (device, account) = (key(2 * person + 1)?, key(2 * person + 2)?);
+    let account = key(2 * person + 2)?;
     let ca = issue_ca(&authority, validity, &mut rng)?;
     let certificate = issue_account(&authority, &ca, account.public_key(), validity, &mut rng)?;
+    let chain = CertificateChain::new(vec![certificate, ca])?;
+    Ok(Archive::new(account, chain, Some(authority), None)?)
+}
+
+fn issue(person: usize) -> Result<Keys> {
+    issue_device_of(person, person)
+}
+
+/// A device of a person, with the key of that number.
+fn issue_device_of(person: usize, number: usize) -> Result<Keys> {
+    let archive = archive(person)?;
+    let mut rng = Rng::from_seed(number as u64 ^ 0xdeca);
+    let begin = UnixTime::from_secs(UNIX_START.secs() - 30 * 24 * 3600);
+    let device = key(2 * number + 1)?;
     let leaf = issue_device(
-        &account,
-        &certificate,
+        &archive.account_key,
+        archive.account_certificate(),
         device.public_key(),
-        validity,
+        Validity::from_now(begin),
         &mut rng,
     )?;
-    let chain = CertificateChain::new(vec![certificate, ca])?;
-    let identity = DeviceIdentity::new(device, chain.with_leaf(leaf)?)?;
-    let archive = Archive::new(account, chain, Some(authority), None)?;
+    let identity = DeviceIdentity::new(device, archive.account_chain.clone().with_leaf(leaf)?)?;
     Ok(Keys::issue(&archive, identity)?)
 }
 
@@ -204,6 +229,9 @@ mod tests {
             .collect();
         let once: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(once.len(), ids.len());
+        let second = second_device(3).unwrap().identity;
+        assert_eq!(second.account_id(), ids[3]);
+        assert_ne!(second.device_id(), keys(3).unwrap().identity.device_id());
         assert!(keys(MOST - 1).is_ok());
         assert!(keys(MOST).is_err());
         let group = Group::of(12).unwrap();

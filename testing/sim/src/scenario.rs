@@ -49,14 +49,20 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "group-200",
-        about: "a group of 200 through random faults; takes very long, so that it is run by name only",
-        seeds: (0, 0),
+        about: "a group of 200 through random faults: all have the same in the end",
+        seeds: (10, 0),
         run: groups::two_hundred,
+    },
+    Scenario {
+        name: "group-growth",
+        about: "what a member has to do in groups of 12 to 200: grows as the logarithm",
+        seeds: (1, 1),
+        run: groups::growth,
     },
     Scenario {
         name: "group-50",
         about: "a group of 50 through random faults: all have the same in the end",
-        seeds: (6, 0),
+        seeds: (40, 0),
         run: groups::fifty,
     },
     Scenario {

@@ -403,7 +403,7 @@ impl Conversation {
             return Ok(());
         };
         match repository.merge(core.author(), head, core.now.unix) {
-            Ok(MergeOutcome::UpToDate | MergeOutcome::FastForward) => {}
+            Ok(MergeOutcome::UpToDate | MergeOutcome::FastForward | MergeOutcome::Adopted) => {}
             Ok(MergeOutcome::Merged(commit)) => self.add_fresh(core, &[commit], true)?,
             Ok(MergeOutcome::Diverged(why)) => {
                 tracing::debug!(conversation = %self.row.id, %why, "two heads stay");

@@ -72,6 +72,22 @@ impl Content {
     }
 }
 
+/// Merges of the own branch looked at before one more is written.
+const MAX_LEFT_BEHIND: usize = 32;
+
+/// What a search that gives no answer means for a head that was to be merged.
+fn entangled(remote: CommitId, error: GraphError) -> RepositoryError {
+    match error {
+        GraphError::Pack(error) => error.into(),
+        GraphError::TooManySteps => RepositoryError::Refused(Refused {
+            commit: remote,
+            rule: Rule::Limit,
+            text: error.to_string(),
+            author: None,
+        }),
+    }
+}
+
 /// A commit to be: what it says, and what it changes.
 struct Step {
     message: String,
@@ -349,6 +365,13 @@ impl Repository {
             self.move_head(remote, theirs.tree);
             return Ok(MergeOutcome::FastForward);
         }
+        if self.has_only_merges_beside(remote)? {
+            // A merge of merges would have to be merged by everybody else, and so on: each
+            // message in a group would bring as many merges as there are members.
+            self.store(&[], &[(MAIN.to_owned(), remote)])?;
+            self.move_head(remote, theirs.tree);
+            return Ok(MergeOutcome::Adopted);
+        }
         let mut base_trees = Vec::new();
         for base in &bases {
             base_trees.push(self.caches.facts.get(&self.objects, base)?.tree);
@@ -405,6 +428,28 @@ impl Repository {
         Ok(MergeOutcome::Merged(id))
     }
 
+    /// Whether the other head descends from everything in the own branch but merges.
+    fn has_only_merges_beside(&self, remote: CommitId) -> Result<bool> {
+        let graph = Graph::new(&self.objects, &self.caches.facts);
+        let mut waiting = vec![self.head];
+        let mut looked = 0_usize;
+        while let Some(id) = waiting.pop() {
+            if graph
+                .is_ancestor(&id, &remote)
+                .map_err(|e| entangled(remote, e))?
+            {
+                continue;
+            }
+            let facts = self.caches.facts.get(&self.objects, &id)?;
+            looked = looked.saturating_add(1);
+            if facts.parents.len() < 2 || looked > MAX_LEFT_BEHIND {
+                return Ok(false);
+            }
+            waiting.extend(&facts.parents);
+        }
+        Ok(true)
+    }
+
     /// The best common ancestors of the own branch and another head.
     fn bases(&self, remote: CommitId) -> Result<Vec<CommitId>> {
         if let Some(intake) = &self.intake
@@ -415,15 +460,7 @@ impl Repository {
         }
         Graph::new(&self.objects, &self.caches.facts)
             .merge_bases(&self.head, &remote)
-            .map_err(|error| match error {
-                GraphError::Pack(error) => error.into(),
-                GraphError::TooManySteps => RepositoryError::Refused(Refused {
-                    commit: remote,
-                    rule: Rule::Limit,
-                    text: error.to_string(),
-                    author: None,
-                }),
-            })
+            .map_err(|error| entangled(remote, error))
     }
 
     fn write_one(&mut self, author: Author<'_>, step: Step, now: UnixTime) -> Result<CommitId> {

@@ -1,9 +1,11 @@
 //! A group of many, a small DHT, and everything that can go wrong: members crash, move and
-//! sleep, the network falls apart, some are thrown out and others invited. Who is in the
-//! group at the end has what the others have.
+//! sleep, the network falls apart, some are thrown out and others invited, some get a second
+//! device and lose it again. Who is in the group at the end has what the others have.
 
 mod checks;
+mod devices;
 mod faults;
+mod growth;
 mod person;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use baraza_core::{Command, CommandError, EventBody, Reply};
 use baraza_dht::{Config, Dht};
 use baraza_wire::Rng;
 
+pub(super) use self::growth::run as growth;
 use self::person::{Asked, Person, Place};
 use super::{Size, home};
 use crate::crowd::{self, Group};
@@ -43,6 +46,8 @@ struct Plan {
     hostile: usize,
     /// People who may be invited.
     reserve: usize,
+    /// Members who may get a second device.
+    seconds: usize,
     /// Seconds of peace at the beginning, enough to connect.
     peace: u64,
     /// Seconds of faults.
@@ -59,20 +64,22 @@ const FIVE: Plan = Plan {
     members: 5,
     hostile: 0,
     reserve: 2,
+    seconds: 2,
     peace: 40,
     faults: (120, 400),
     pause: Duration::from_secs(2),
     settle: Duration::from_secs(5 * 60),
-    links: 7.0,
+    links: 9.0,
 };
 
 const FIFTY: Plan = Plan {
     members: 50,
     hostile: 0,
     reserve: 4,
+    seconds: 6,
     peace: 60,
     faults: (120, 240),
-    pause: Duration::from_secs(4),
+    pause: Duration::from_secs(2),
     settle: Duration::from_secs(8 * 60),
     links: 24.0,
 };
@@ -81,6 +88,7 @@ const TWO_HUNDRED: Plan = Plan {
     members: 200,
     hostile: 0,
     reserve: 6,
+    seconds: 6,
     peace: 90,
     faults: (60, 120),
     pause: Duration::from_secs(3),
@@ -105,7 +113,7 @@ const HOSTILE: Plan = Plan {
     members: 7,
     hostile: 2,
     // Those of the two among them.
-    links: 9.0,
+    links: 11.0,
     ..FIVE
 };
 
@@ -222,7 +230,12 @@ impl Stage {
             rng: Rng::from_seed(seed ^ 0x5eed),
             settled: Duration::ZERO,
         };
-        for index in 0..stage.people.len() {
+        let honest = plan.members - plan.hostile;
+        let first = stage.rng.index(honest).unwrap_or(0);
+        for number in 0..plan.seconds {
+            stage.add_second((first + number * honest / plan.seconds) % honest)?;
+        }
+        for index in 0..plan.members + plan.reserve {
             stage.people[index].disk = Some(Disk::new()?);
             stage.start(index)?;
             stage.world.run_for(Duration::from_millis(50));
@@ -382,7 +395,8 @@ impl Stage {
             let now = self.world.now();
             let person = &mut self.people[index];
             let due = now - person.looked >= Duration::from_secs(2);
-            if due && person.place == Place::Invited {
+            // A second device is told by the first.
+            if due && person.place == Place::Invited && person.owner.is_none() {
                 person.looked = now;
                 self.ask(index, Asked::Requests, Command::Requests);
             }
@@ -448,9 +462,9 @@ impl Stage {
             (Asked::Diagnostics, Ok(Reply::Diagnostics(found))) => {
                 person.links = found.links.len();
             }
-            (Asked::Accept | Asked::Leave, _) => {}
+            (Asked::Accept | Asked::Leave, _) | (Asked::Revoke, Ok(_)) => {}
             (Asked::Invite(other), Ok(_)) => self.people[other].place = Place::Invited,
-            (Asked::Ban(other), Ok(_)) => self.people[other].place = Place::Gone,
+            (Asked::Ban(other), Ok(_)) => self.account_gone(self.people[other].account()),
             (Asked::Invite(_) | Asked::Ban(_), Err(CommandError::NotAllowed(_))) => {}
             (asked, result) => {
                 let text = format!("{}: {asked:?} gave {result:?}", person.name);

@@ -254,6 +254,66 @@ fn a_device_that_never_wrote_cannot_merge() {
     assert!(devices.contains(&(second.device(), people[0].account())));
 }
 
+/// Three write at once, each merges for itself: who has all the others' messages goes on from
+/// there, instead of merging merges for ever.
+#[test]
+fn own_merges_stay_behind_a_head_that_has_everything_else() {
+    let (_there, people, mut all) = group();
+    for (n, person) in people.iter().enumerate() {
+        all[n].commit(person.author(), &text("x"), at(60)).unwrap();
+    }
+    let heads: Vec<CommitId> = all.iter().map(Repository::head).collect();
+    for to in 0..3 {
+        for from in (0..3).filter(|from| *from != to) {
+            let commits = all[from].directory().to_owned();
+            let from_there = Repository::open(&commits).unwrap();
+            pull(&mut all[to], &from_there, people[from].device()).unwrap();
+            let now = at(61 + from as u64);
+            let outcome = all[to].merge(people[to].author(), heads[from], now);
+            assert!(
+                matches!(outcome, Ok(MergeOutcome::Merged(_))),
+                "{outcome:?}"
+            );
+        }
+    }
+    let own_merge = all[1].head();
+    let news = all[0]
+        .commit(people[0].author(), &text("y"), at(70))
+        .unwrap();
+    let (first, rest) = all.split_at_mut(1);
+    let outcome = sync(
+        &mut rest[0],
+        &people[1],
+        &first[0],
+        people[0].device(),
+        at(71),
+    );
+    assert_eq!(outcome, MergeOutcome::Adopted);
+    assert_eq!(rest[0].head(), news);
+    assert!(rest[0].contains(&own_merge), "others may have built on it");
+    for head in &heads {
+        let entry = rest[0].history(None, 100).unwrap();
+        assert!(entry.iter().any(|entry| entry.commit.id == *head));
+    }
+    // What somebody wrote on such a merge is merged as anything else.
+    let late = rest[1]
+        .commit(people[2].author(), &text("z"), at(72))
+        .unwrap();
+    let (second, third) = rest.split_at_mut(1);
+    let outcome = sync(
+        &mut second[0],
+        &people[1],
+        &third[0],
+        people[2].device(),
+        at(73),
+    );
+    assert!(matches!(outcome, MergeOutcome::Merged(_)), "{outcome:?}");
+    assert!(second[0].contains(&late));
+    let reopened = Repository::open(second[0].directory()).unwrap();
+    assert_eq!(reopened.head(), second[0].head());
+    verify(second[0].directory()).unwrap();
+}
+
 #[test]
 fn profiles_are_the_admin_s_and_the_greater_commit_wins() {
     let (_there, people, mut all) = group();

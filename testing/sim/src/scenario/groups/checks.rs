@@ -1,10 +1,10 @@
 //! What must hold at the end, and what it took.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use baraza_core::{Command, Message};
-use baraza_wire::{AccountId, CommitId};
+use baraza_wire::CommitId;
 
 use super::Stage;
 use super::person::{Asked, Place};
@@ -66,19 +66,22 @@ impl Stage {
 
     /// What members wrote, as the admin has it.
     fn settled_ids(&self) -> BTreeSet<CommitId> {
-        let gone = |author: &AccountId| {
-            let mut people = self.people.iter();
-            people.any(|person| person.place == Place::Gone && person.account() == *author)
+        let gone = |message: &Message| {
+            let mut gone = self.people.iter().filter(|p| p.place == Place::Gone);
+            gone.any(|person| match person.owner {
+                None => person.account() == message.author,
+                Some(_) => person.wrote(message),
+            })
         };
         let history = self.people[0].history.iter();
         history
-            .filter(|message| message.kind != "merge" && !gone(&message.author))
+            .filter(|message| message.kind != "merge" && !gone(message))
             .map(|message| message.id)
             .collect()
     }
 
     /// What keeps the members from agreeing.
-    fn differences(&self) -> Vec<String> {
+    pub(super) fn differences(&self) -> Vec<String> {
         let mut found = Vec::new();
         let waiting = self.people.iter().filter(|p| p.place == Place::Invited);
         found.extend(waiting.map(|person| format!("{} has not joined", person.name)));
@@ -99,8 +102,19 @@ impl Stage {
         found
     }
 
+    /// What the admin's history has, so that one sees how many merges a message brings.
+    fn admin_history(&self) -> String {
+        let history = &self.people[0].history;
+        let merges = history.iter().filter(|message| message.kind == "merge");
+        format!(
+            "{} commits, {} of them merges",
+            history.len(),
+            merges.count()
+        )
+    }
+
     /// Reads all histories anew.
-    fn histories(&mut self) -> Result<()> {
+    pub(super) fn histories(&mut self) -> Result<()> {
         for index in self.members() {
             let command = Command::History {
                 conversation: self.group.id,
@@ -113,23 +127,34 @@ impl Stage {
         Ok(())
     }
 
-    /// Notes links and bytes of the members.
-    pub(super) fn figures(&mut self, report: &mut Report, when: &str) {
+    /// Links of a member, on average.
+    pub(super) fn links(&mut self) -> f64 {
         let members = self.members();
         for index in &members {
             self.ask(*index, Asked::Diagnostics, Command::Diagnostics);
         }
+        let links: usize = members.iter().map(|index| self.people[*index].links).sum();
+        links as f64 / members.len() as f64
+    }
+
+    /// Notes links and bytes of the members.
+    pub(super) fn figures(&mut self, report: &mut Report, when: &str) {
+        let mean = self.links();
+        let members = self.members();
         let count = members.len() as f64;
         let people = members.iter().map(|index| &self.people[*index]);
-        let links: usize = people.clone().map(|person| person.links).sum();
         let most = people.clone().map(|person| person.links).max();
         let traffic = people.map(|person| self.world.net().node(person.host).traffic);
         let udp: u64 = traffic.clone().map(|traffic| traffic.bytes_out).sum();
         let tcp: u64 = traffic.map(|traffic| traffic.tcp_out).sum();
+        let history = match when == SETTLED {
+            true => format!("; {}", self.admin_history()),
+            false => String::new(),
+        };
         report.note(format!(
-            "{when}, {} members, of each on average: {:.1} links (at most {}), {:.0} kB sent over links, {:.0} kB to the DHT",
+            "{when}, {} members, of each on average: {:.1} links (at most {}), {:.0} kB sent over links, {:.0} kB to the DHT{history}",
             members.len(),
-            links as f64 / count,
+            mean,
             most.unwrap_or(0),
             tcp as f64 / count / 1000.0,
             udp as f64 / count / 1000.0,
@@ -144,7 +169,7 @@ impl Stage {
             }
             report.at_most("kB sent over links", tcp as f64 / count / 1000.0, TALK);
         }
-        let (mean, limit) = (links as f64 / count, self.plan.links);
+        let limit = self.plan.links;
         report.check(mean <= limit || when != SETTLED, || {
             format!("{mean:.1} links on average, more than {limit}")
         });
@@ -184,29 +209,27 @@ impl Stage {
         let person = &self.people[index];
         let name = &person.name;
         // In each history everybody's messages once, in the order they were written.
-        let mut by_author: BTreeMap<_, Vec<&str>> = BTreeMap::new();
         let texts = person.history.iter().rev();
-        for message in texts.filter(|message| message.kind == "text/plain") {
-            let bodies: &mut Vec<&str> = by_author.entry(message.author).or_default();
-            bodies.push(Message::body(message));
-        }
-        for author in &self.people {
-            let Some(bodies) = by_author.remove(&author.account()) else {
+        let texts = texts.filter(|message| message.kind == "text/plain");
+        let mut next = vec![0_usize; self.people.len()];
+        for message in texts {
+            let author = self.people.iter().position(|author| author.wrote(message));
+            let place = author.and_then(|author| {
+                let mut bodies = self.people[author].bodies.iter();
+                Some((author, bodies.position(|body| body == message.body())?))
+            });
+            let Some((author, place)) = place else {
+                report.check(false, || format!("{name} has a stranger's {message:?}"));
                 continue;
             };
-            let position: BTreeMap<&str, usize> = (0..)
-                .zip(&author.bodies)
-                .map(|(number, body)| (body.as_str(), number))
-                .collect();
-            let order: Vec<Option<&usize>> = bodies.iter().map(|body| position.get(body)).collect();
-            let rises = order.windows(2).all(|pair| pair[0] < pair[1]);
-            report.check(rises && order.iter().all(Option::is_some), || {
-                format!("{name} has messages of {} as {bodies:?}", author.name)
+            report.check(place >= next[author], || {
+                format!(
+                    "{name} has {:?} after a later one, or twice",
+                    message.body()
+                )
             });
+            next[author] = place + 1;
         }
-        report.check(by_author.is_empty(), || {
-            format!("{name} has strangers' messages")
-        });
         let twice = person.told.values().filter(|times| **times > 1).count();
         report.check(twice == 0, || {
             format!("{name} was told of {twice} messages twice")

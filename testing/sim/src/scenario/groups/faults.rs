@@ -126,7 +126,9 @@ impl Stage {
             return Ok(());
         }
         match dice {
-            0..45 => self.write(index),
+            0..40 => self.write(index),
+            40..43 => self.link()?,
+            43..45 => self.revoke()?,
             45..50 => {
                 let count = self.rng.range(2..8);
                 self.note("bursts", index, "");
@@ -233,7 +235,7 @@ impl Stage {
     /// Whether somebody may go: the admin stays, and so do most of the others.
     fn may_go(&self, index: usize) -> bool {
         let gone = self.people.iter().filter(|p| p.place == Place::Gone);
-        index != 0
+        self.people[index].account() != self.people[0].account()
             && self.people[index].place == Place::Member
             && gone.count() < self.plan.members.div_ceil(5)
     }
@@ -251,7 +253,7 @@ impl Stage {
 
     fn leave(&mut self, index: usize) {
         if self.may_go(index) && self.is_up(index) {
-            self.people[index].place = Place::Gone;
+            self.account_gone(self.people[index].account());
             let command = Command::Leave {
                 conversation: self.group.id,
             };

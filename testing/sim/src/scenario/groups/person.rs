@@ -21,6 +21,7 @@ pub(super) enum Asked {
     Invite(usize),
     Leave,
     Requests,
+    Revoke,
     Send(String),
 }
 
@@ -33,7 +34,9 @@ pub(super) enum Place {
     Invited,
     /// In the group.
     Member,
-    /// Thrown out, or left.
+    /// A second device, not set up.
+    Unlinked,
+    /// Thrown out, or left, or revoked.
     Gone,
     /// In the group, but meaning harm.
     Hostile,
@@ -46,6 +49,8 @@ pub(super) struct Person {
     pub(super) host: HostId,
     pub(super) keys: Keys,
     pub(super) place: Place,
+    /// Whose second device it is.
+    pub(super) owner: Option<usize>,
     /// What is on the disk of a node that does not run.
     pub(super) disk: Option<Disk>,
     pub(super) asked: BTreeMap<RequestId, Asked>,
@@ -70,6 +75,7 @@ impl Person {
             host,
             keys,
             place,
+            owner: None,
             disk: None,
             asked: BTreeMap::new(),
             bodies: Vec::new(),
@@ -102,6 +108,11 @@ impl Person {
             }
             _ => {}
         }
+    }
+
+    /// Whether it wrote this message.
+    pub(super) fn wrote(&self, message: &Message) -> bool {
+        self.account() == message.author && self.bodies.iter().any(|body| body == message.body())
     }
 
     /// Commits of the last history but merges.
