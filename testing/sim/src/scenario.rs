@@ -66,6 +66,12 @@ pub const ALL: &[Scenario] = &[
         run: groups::fifty,
     },
     Scenario {
+        name: "group-many",
+        about: "300 devices in one conversation, 12 of which are ever there",
+        seeds: (2, 1),
+        run: groups::many,
+    },
+    Scenario {
         name: "group-hostile",
         about: "two of seven members forge, flood and dawdle: the others notice nothing",
         seeds: (8, 1),

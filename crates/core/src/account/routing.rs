@@ -28,6 +28,13 @@ use crate::protocol::drt::{self, Content, DrtMessage, DrtStream, MobileNode};
 const SMALL: usize = 8;
 /// Pause between looks at the table of a large group.
 const TICK: Duration = Duration::from_secs(60);
+/// The same for a while after a start, as long as there are few links: of many members most
+/// may be away, and those who are there have to be found among them.
+const QUICK_TICK: Duration = Duration::from_secs(15);
+/// How often that is.
+const QUICK_TICKS: u32 = 12;
+/// Links up to which there are few.
+const FEW: usize = 4;
 /// Pause between visits to devices that are not connected.
 const VISIT: Duration = Duration::from_secs(180);
 /// How long a visited device stays connected, and a link that nobody wants is kept.
@@ -55,6 +62,8 @@ pub(super) struct Routing {
     /// The tree of the repository when devices were last counted.
     tree: Option<[u8; 20]>,
     next_tick: Option<Instant>,
+    /// Quick ticks left.
+    quick: u32,
     next_visit: Option<Instant>,
     /// Members whose presence is watched for a while, to find somebody.
     scouts: Vec<AccountId>,
@@ -68,6 +77,7 @@ impl Routing {
             large: false,
             tree: None,
             next_tick: None,
+            quick: QUICK_TICKS,
             next_visit: None,
             scouts: Vec::new(),
         }
@@ -221,6 +231,7 @@ impl Account {
         for id in all {
             if let Some(conversation) = self.conversations.get_mut(&id) {
                 conversation.routing.table.retry();
+                conversation.routing.quick = QUICK_TICKS;
             }
             self.route(id)?;
         }
@@ -530,7 +541,8 @@ impl Account {
     pub(super) fn route_again(&mut self, id: ConversationId) -> Result<(), StoreError> {
         self.route(id)?;
         let now = self.core.now.instant;
-        let pause = self.core.back_off(TICK, 0, TICK);
+        let slow = self.core.back_off(TICK, 0, TICK);
+        let quick = self.core.back_off(QUICK_TICK, 0, QUICK_TICK);
         let Some(conversation) = self.conversations.get_mut(&id) else {
             return Ok(());
         };
@@ -540,7 +552,9 @@ impl Account {
         }
         let due = routing.next_tick.is_none_or(|at| at <= now);
         if due {
-            routing.next_tick = now.checked_add(pause);
+            let hurry = routing.quick > 0 && routing.table.links() <= FEW;
+            routing.quick = routing.quick.saturating_sub(u32::from(hurry));
+            routing.next_tick = now.checked_add(if hurry { quick } else { slow });
         }
         if let Some(at) = routing.next_tick {
             self.core.timers.sooner(Timer::Route(id), at);

@@ -6,6 +6,7 @@ mod checks;
 mod devices;
 mod faults;
 mod growth;
+mod many;
 mod person;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use baraza_dht::{Config, Dht};
 use baraza_wire::Rng;
 
 pub(super) use self::growth::run as growth;
+pub(super) use self::many::run as many;
 use self::person::{Asked, Person, Place};
 use super::{Size, home};
 use crate::crowd::{self, Group};
@@ -48,6 +50,8 @@ struct Plan {
     reserve: usize,
     /// Members who may get a second device.
     seconds: usize,
+    /// Members whose device is never there.
+    away: usize,
     /// Seconds of peace at the beginning, enough to connect.
     peace: u64,
     /// Seconds of faults.
@@ -65,6 +69,7 @@ const FIVE: Plan = Plan {
     hostile: 0,
     reserve: 2,
     seconds: 2,
+    away: 0,
     peace: 40,
     faults: (120, 400),
     pause: Duration::from_secs(2),
@@ -77,6 +82,7 @@ const FIFTY: Plan = Plan {
     hostile: 0,
     reserve: 4,
     seconds: 6,
+    away: 0,
     peace: 60,
     faults: (120, 240),
     pause: Duration::from_secs(2),
@@ -89,6 +95,7 @@ const TWO_HUNDRED: Plan = Plan {
     hostile: 0,
     reserve: 6,
     seconds: 6,
+    away: 0,
     peace: 90,
     faults: (60, 120),
     pause: Duration::from_secs(3),
@@ -204,8 +211,10 @@ impl Stage {
         for number in 0..plan.members + plan.reserve {
             let line = home(world.rng());
             let host = world.add_host(line);
-            let place = if number < plan.members - plan.hostile {
+            let place = if number < plan.members - plan.hostile - plan.away {
                 Place::Member
+            } else if number < plan.members - plan.hostile {
+                Place::Away
             } else if number < plan.members {
                 Place::Hostile
             } else {
@@ -236,6 +245,9 @@ impl Stage {
             stage.add_second((first + number * honest / plan.seconds) % honest)?;
         }
         for index in 0..plan.members + plan.reserve {
+            if stage.people[index].place == Place::Away {
+                continue;
+            }
             stage.people[index].disk = Some(Disk::new()?);
             stage.start(index)?;
             stage.world.run_for(Duration::from_millis(50));
@@ -459,6 +471,7 @@ impl Stage {
             }
             (Asked::History, Ok(Reply::History(messages))) => person.history = messages,
             (Asked::History, Err(_)) if person.place != Place::Member => {}
+            (Asked::Delivery, Ok(Reply::Delivery(all))) => person.delivery = all,
             (Asked::Diagnostics, Ok(Reply::Diagnostics(found))) => {
                 person.links = found.links.len();
             }

@@ -234,6 +234,11 @@ impl Table {
         self.connected.contains_key(id)
     }
 
+    /// How many devices are connected.
+    pub(crate) fn links(&self) -> usize {
+        self.connected.len()
+    }
+
     /// Devices to connect to now. They count as being connected to until
     /// [`Self::connected`] or [`Self::failed`] is called. And when to ask again, if there is
     /// anything to be had then.

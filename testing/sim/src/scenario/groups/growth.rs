@@ -100,7 +100,7 @@ fn compare(loads: &[Load], report: &mut Report) {
 }
 
 impl Stage {
-    fn pass(&mut self, time: Duration) -> Result<()> {
+    pub(super) fn pass(&mut self, time: Duration) -> Result<()> {
         let until = self.world.now() + time;
         while self.world.now() < until {
             self.look()?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use baraza_core::account::RequestId;
+use baraza_core::command::Delivery;
 use baraza_core::keys::Keys;
 use baraza_core::{EventBody, Message};
 use baraza_wire::{AccountId, CommitId, ConversationId};
@@ -16,6 +17,7 @@ use crate::time::Time;
 pub(super) enum Asked {
     Accept,
     Ban(usize),
+    Delivery,
     Diagnostics,
     History,
     Invite(usize),
@@ -34,6 +36,8 @@ pub(super) enum Place {
     Invited,
     /// In the group.
     Member,
+    /// In the group, with a device that is never there.
+    Away,
     /// A second device, not set up.
     Unlinked,
     /// Thrown out, or left, or revoked.
@@ -61,6 +65,8 @@ pub(super) struct Person {
     pub(super) told: BTreeMap<CommitId, usize>,
     /// Newest first, as of the last answer.
     pub(super) history: Vec<Message>,
+    /// Who has the last message asked about, as of the last answer.
+    pub(super) delivery: Vec<Delivery>,
     /// Links, as of the last answer.
     pub(super) links: usize,
     pub(super) looked: Time,
@@ -82,6 +88,7 @@ impl Person {
             confirmed: Vec::new(),
             told: BTreeMap::new(),
             history: Vec::new(),
+            delivery: Vec::new(),
             links: 0,
             looked: Time::ZERO,
             errors: Vec::new(),
