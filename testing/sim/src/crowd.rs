@@ -17,6 +17,7 @@ use baraza_swarm::{Author, Mode, Repository};
 use baraza_wire::{ConversationId, Rng, UnixTime};
 use num_bigint::BigUint;
 
+use crate::hostile::Forger;
 use crate::node_host::Disk;
 use crate::world::UNIX_START;
 
@@ -51,6 +52,18 @@ fn lock<T>(mutex: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
 /// If the person is [`MOST`] or more.
 pub fn second_device(person: usize) -> Result<Keys> {
     issue_device_of(person, MOST.saturating_sub(person.saturating_add(1)))
+}
+
+/// The devices that the person of a number has for forging.
+///
+/// # Errors
+/// If it is [`MOST`] or more.
+pub fn forger(person: usize) -> Result<Forger> {
+    Ok(Forger {
+        member: keys(person)?.identity,
+        second: second_device(person)?.identity,
+        stranger: keys(MOST / 2)?.identity,
+    })
 }
 
 /// What the person of a number keeps besides devices, to revoke one.

@@ -23,7 +23,7 @@ use baraza_swarm::upload_pack::{ServerOutput, UploadPack};
 use baraza_wire::{CommitId, ConversationId, DeviceId, Now, Rng};
 use bytes::Bytes;
 
-pub use self::forge::FORGERIES;
+pub use self::forge::{FORGERIES, Forger};
 use self::packs::Pack;
 use crate::crowd::Group;
 use crate::net::Input;
@@ -103,6 +103,8 @@ enum Role {
 pub struct Setup {
     /// Who it is.
     pub keys: Keys,
+    /// With what it forges.
+    pub forger: Forger,
     /// The group it is in.
     pub group: Arc<Group>,
     /// Whom it harms.
@@ -125,8 +127,7 @@ impl Hostile {
             let place = disk.path().join(number.to_string());
             setup.group.copy_to(&place)?;
             let directory = place.join(setup.group.id.to_hex());
-            let identity = &setup.keys.identity;
-            forged.push(forge::forge(&directory, forgery, identity, now.unix)?);
+            forged.push(forge::forge(&directory, forgery, &setup.forger, now.unix)?);
         }
         let mut dht = Dht::new(baraza_dht::Config::default(), now, rng.fork());
         for addr in &setup.bootstrap {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use baraza_identity::DeviceIdentity;
+use baraza_identity::{Certificate, DeviceIdentity};
 use baraza_swarm::Repository;
 use baraza_swarm::commit::{Draft, merge_message};
 use baraza_swarm::objects::NewObjects;
@@ -43,10 +43,20 @@ pub enum Forgery {
     NotJson,
     /// A merge with a file that neither side has.
     MergeAddsFile,
+    /// A merge that brings back a member who left on one of the sides.
+    MergeResurrectsMember,
+    /// With a device that says it is the admin's.
+    ForgedDevice,
+    /// With a device of somebody who is no member.
+    AuthorNotMember,
+    /// A text with a file that is no text.
+    BinaryFile,
+    /// An edit of what somebody else wrote.
+    EditOtherAuthor,
 }
 
 /// All kinds.
-pub const FORGERIES: [Forgery; 13] = [
+pub const FORGERIES: [Forgery; 18] = [
     Forgery::Unsigned,
     Forgery::SignedByOtherDevice,
     Forgery::WrongDeviceName,
@@ -60,18 +70,47 @@ pub const FORGERIES: [Forgery; 13] = [
     Forgery::EmptyType,
     Forgery::NotJson,
     Forgery::MergeAddsFile,
+    Forgery::MergeResurrectsMember,
+    Forgery::ForgedDevice,
+    Forgery::AuthorNotMember,
+    Forgery::BinaryFile,
+    Forgery::EditOtherAuthor,
 ];
 
 const TEXT: &str = r#"{"body":"forged","type":"text/plain"}"#;
+
+/// Who forges.
+#[derive(Debug, Clone)]
+pub struct Forger {
+    /// A member.
+    pub member: DeviceIdentity,
+    /// Another device of the member.
+    pub second: DeviceIdentity,
+    /// A device of somebody who is no member.
+    pub stranger: DeviceIdentity,
+}
+
+/// The certificate of a device, with another account as the issuer.
+fn under_another_name(device: &DeviceIdentity, issuer: &AccountId) -> Result<String> {
+    let (own, other) = (device.account_id().to_hex(), issuer.to_hex());
+    let mut der = device.chain().leaf().der().to_vec();
+    let at = der
+        .windows(own.len())
+        .position(|part| part == own.as_bytes());
+    let at = at.context("no issuer")?;
+    der[at..at + other.len()].copy_from_slice(other.as_bytes());
+    Ok(Certificate::from_der(&der)?.to_pem())
+}
 
 /// Adds a forged commit to a repository, as its head.
 pub(super) fn forge(
     directory: &Path,
     forgery: &Forgery,
-    author: &DeviceIdentity,
+    forger: &Forger,
     now: UnixTime,
 ) -> Result<Repository> {
     let repository = Repository::open(directory)?;
+    let author = &forger.member;
     let head = repository.head();
     let tree = ObjectId::Sha1(repository.tree());
     let admin = repository.creator();
@@ -99,7 +138,7 @@ pub(super) fn forge(
         let about = |action: &str, uri: AccountId| {
             format!(r#"{{"action":"{action}","type":"member","uri":"{uri}"}}"#)
         };
-        let (mut device, mut parents) = (own, vec![head]);
+        let (mut device, mut parents, mut key) = (own, vec![head], author.key());
         match forgery {
             Forgery::Unsigned => {}
             Forgery::SignedByOtherDevice => device = other,
@@ -107,6 +146,27 @@ pub(super) fn forge(
             Forgery::SelfPromotion => {
                 let certificate = file(member(account))?;
                 changes.insert(format!("admins/{account}.crt"), certificate);
+            }
+            Forgery::ForgedDevice | Forgery::AuthorNotMember => {
+                let stranger = matches!(forgery, Forgery::AuthorNotMember);
+                let (speaks, pem) = match stranger {
+                    true => (&forger.stranger, forger.stranger.chain().leaf().to_pem()),
+                    false => (&forger.second, under_another_name(&forger.second, &admin)?),
+                };
+                (device, key) = (speaks.device_id(), speaks.key());
+                let file = objects.add(Kind::Blob, pem.into_bytes());
+                changes.insert(format!("devices/{device}.crt"), Some(file));
+            }
+            Forgery::BinaryFile => {
+                let binary = objects.add(Kind::Blob, (0..=255).collect());
+                changes.insert("attachments/binary".into(), Some(binary));
+            }
+            // The first commit is the admin's.
+            Forgery::EditOtherAuthor => {
+                message = format!(
+                    r#"{{"body":"forged","edit":"{}","type":"text/plain"}}"#,
+                    repository.id()
+                );
             }
             Forgery::StrayFile => _ = changes.insert("readme.txt".into(), Some(junk)),
             Forgery::RemoveOther => {
@@ -130,6 +190,29 @@ pub(super) fn forge(
             }
             Forgery::EmptyType => message = r#"{"body":"forged"}"#.to_owned(),
             Forgery::NotJson => message = "forged".to_owned(),
+            Forgery::MergeResurrectsMember => {
+                // One side goes on, on the other the author leaves.
+                let gone = BTreeMap::from([
+                    (member(account), None),
+                    (format!("devices/{own}.crt"), None),
+                ]);
+                let left = trees.edit(&objects, Some(tree), &gone)?;
+                let leave = about("remove", account);
+                parents.clear();
+                for (tree, message) in [(tree, TEXT), (left, leave.as_str())] {
+                    let draft = Draft {
+                        tree,
+                        parents: &[head],
+                        name: "forger",
+                        device: own,
+                        time: now.secs(),
+                        message: message.as_bytes(),
+                    };
+                    let id = objects.add(Kind::Commit, draft.sign(author.key())?);
+                    parents.push(CommitId::from_slice(id.as_bytes()).context("an id")?);
+                }
+                message = merge_message(&parents[1]);
+            }
             Forgery::SecondRoot | Forgery::MergeAddsFile => {
                 let root = matches!(forgery, Forgery::SecondRoot);
                 let certificate = file(member(account))?;
@@ -173,7 +256,7 @@ pub(super) fn forge(
         };
         let object = match forgery {
             Forgery::Unsigned => draft.unsigned(),
-            _ => draft.sign(author.key())?,
+            _ => draft.sign(key)?,
         };
         let id = objects.add(Kind::Commit, object);
         objects.store_pack(&directory.join(".git"))?;
@@ -195,14 +278,14 @@ mod tests {
     #[test]
     fn every_forgery_breaks_a_rule_of_its_own() {
         let group = Group::of(4).unwrap();
-        let author = crowd::keys(3).unwrap().identity;
+        let forger = crowd::forger(3).unwrap();
         let mut refusals = Vec::new();
         for forgery in FORGERIES {
             let disk = Disk::new().unwrap();
             group.copy_to(disk.path()).unwrap();
             let directory = disk.path().join(group.id.to_hex());
             let now = crate::world::UNIX_START;
-            drop(forge(&directory, &forgery, &author, now).unwrap());
+            drop(forge(&directory, &forgery, &forger, now).unwrap());
             let verified = baraza_swarm::verify(&directory);
             let refused = verified.expect_err(&format!("{forgery:?}"));
             refusals.push(format!("{forgery:?}: {refused}"));
@@ -211,6 +294,6 @@ mod tests {
             .iter()
             .filter_map(|text| text.split_once(": ").map(|(_, text)| text))
             .collect();
-        assert!(rules.len() >= 8, "{refusals:#?}");
+        assert!(rules.len() >= 12, "{refusals:#?}");
     }
 }

@@ -317,6 +317,7 @@ impl Stage {
         let host = person.host;
         let setup = hostile::Setup {
             keys: person.keys.clone(),
+            forger: crowd::forger(index)?,
             group: Arc::clone(&self.group),
             victims: victims.collect(),
             bootstrap: self.bootstrap.clone(),
