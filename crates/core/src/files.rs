@@ -9,6 +9,7 @@ mod digest;
 mod sink;
 mod source;
 mod staging;
+mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub(crate) use source::{Source, check};
 pub use staging::{Staged, Staging};
 
 /// Bytes read or hashed in one go.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 1 << 20;
 /// Bytes of a disk that are left free whatever somebody sends.
 const KEEP_FREE: u64 = 64 << 20;
 

@@ -1,22 +1,22 @@
 //! Contents that are taken in, before anybody has sent them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use baraza_swarm::Stop;
 use baraza_wire::Rng;
 
+use super::writer::Writer;
 use super::{Area, BLOCK, Digest, FileError, need_room, place, sync_directory};
 
 /// A content that is being taken in. Removed if it is dropped before it is whole.
 #[derive(Debug)]
 pub struct Staging {
-    file: File,
+    writer: Writer,
     directory: PathBuf,
     path: Option<PathBuf>,
-    digest: Digest,
     size: u64,
 }
 
@@ -45,10 +45,9 @@ impl Staging {
             .mode(0o600)
             .open(&path)?;
         Ok(Self {
-            file,
+            writer: Writer::new(file, Digest::new()),
             directory: directory.to_owned(),
             path: Some(path),
-            digest: Digest::new(),
             size: 0,
         })
     }
@@ -66,8 +65,7 @@ impl Staging {
     /// # Errors
     /// If the disk fails.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.digest.update(bytes);
+        self.writer.write(&[IoSlice::new(bytes)])?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
         Ok(())
@@ -78,11 +76,11 @@ impl Staging {
     /// # Errors
     /// If the disk fails.
     pub fn finish(mut self) -> io::Result<Staged> {
-        self.file.sync_all()?;
+        self.writer.sync()?;
         sync_directory(&self.directory)?;
         Ok(Staged {
             path: self.path.take().unwrap_or_default(),
-            sha3: self.digest.clone().finish(),
+            sha3: self.writer.digest().clone().finish(),
             size: self.size,
         })
     }

@@ -19,8 +19,9 @@ use crate::protocol::transfer::{FileRequest, TransferName, file_id};
 
 /// Files fetched at once.
 const AT_ONCE: usize = 4;
-/// Bytes written at a time.
-const AT_A_TIME: usize = 512 << 10;
+/// Bytes written at a time: less than half of what may wait on a link, so that more comes
+/// before all of that is written.
+const AT_A_TIME: usize = 1 << 20;
 /// Files waiting to be fetched, if nobody asked for them; and if somebody did.
 pub(super) const MAX_UNASKED: usize = 1000;
 const MAX_WANTS: usize = 10_000;
