@@ -58,7 +58,7 @@ AIMS["new device from an archive until it has all 10000"] = (
 
 
 def calibrated(program: str) -> dict[str, float]:
-    """MB/s of a bare TLS stream and of SHA3-512, by crates/link/examples/calibrate.rs."""
+    """MB/s of a bare TLS stream and of SHA3-512, by crates/core/examples/calibrate.rs."""
     out = subprocess.run([program, "--json"], capture_output=True, text=True, check=True).stdout
     rates = json.loads(out)
     return {"TLS": rates["tls"], "SHA-3": rates["sha3"]}
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--foreign", required=True, help="command of Baraza's peer program")
     parser.add_argument("--only", default=DEFAULT,
                         help="measures, of: " + ", ".join(baseline.MEASURES))
-    parser.add_argument("--calibrate", help="the example calibrate of crates/link; else looked "
+    parser.add_argument("--calibrate", help="the example calibrate of crates/core; else looked "
                         "for in examples/ beside the peer program")
     parser.add_argument("--json", help="also write all figures to this file")
     options = parser.parse_args()

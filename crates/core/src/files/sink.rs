@@ -1,7 +1,7 @@
 //! Contents that are being fetched.
 
 use std::fs::{File, OpenOptions};
-use std::io::{IoSlice, Read as _};
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -73,8 +73,7 @@ impl Sink {
 
     /// Adds to it.
     pub(crate) fn write(&mut self, pieces: &[Bytes]) -> Result<(), FileError> {
-        let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        self.writer.write(&slices)?;
+        self.writer.write(pieces)?;
         for piece in pieces {
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.length = self.length.saturating_add(length);
@@ -85,7 +84,7 @@ impl Sink {
     /// It is whole: if it is what it should be, moves it to its place, durably, and returns
     /// when it was changed; else removes it.
     pub(crate) fn finish(mut self, to: &Path, sha3: &str) -> Result<u64, FileError> {
-        if self.writer.digest().clone().finish() != sha3 {
+        if self.writer.digest()?.finish() != sha3 {
             std::fs::remove_file(&self.path)?;
             return Err(FileError::Wrong);
         }
@@ -93,12 +92,13 @@ impl Sink {
         Ok(place(&self.path, to)?)
     }
 
-    /// Closes it for now.
-    pub(crate) fn park(self) -> Parked {
-        Parked {
-            digest: self.writer.digest().clone(),
+    /// Closes it for now. `None` if it has to be read again to go on.
+    pub(crate) fn park(mut self) -> Option<Parked> {
+        let digest = self.writer.digest().ok()?;
+        Some(Parked {
+            digest,
             length: self.length,
-        }
+        })
     }
 }
 

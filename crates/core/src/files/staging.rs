@@ -1,12 +1,13 @@
 //! Contents that are taken in, before anybody has sent them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use baraza_swarm::Stop;
 use baraza_wire::Rng;
+use bytes::Bytes;
 
 use super::writer::Writer;
 use super::{Area, BLOCK, Digest, FileError, need_room, place, sync_directory};
@@ -65,10 +66,13 @@ impl Staging {
     /// # Errors
     /// If the disk fails.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write(&[IoSlice::new(bytes)])?;
+        self.take(Bytes::copy_from_slice(bytes))
+    }
+
+    fn take(&mut self, bytes: Bytes) -> io::Result<()> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
-        Ok(())
+        self.writer.write(&[bytes])
     }
 
     /// It is whole. Waits for the disk.
@@ -80,7 +84,7 @@ impl Staging {
         sync_directory(&self.directory)?;
         Ok(Staged {
             path: self.path.take().unwrap_or_default(),
-            sha3: self.writer.digest().clone().finish(),
+            sha3: self.writer.digest()?.finish(),
             size: self.size,
         })
     }
@@ -111,17 +115,16 @@ impl Staged {
         }
         let mut staging = Staging::create(directory, name)?;
         need_room(directory, metadata.len())?;
-        let mut block = vec![0; BLOCK];
+        let most = u64::try_from(BLOCK).unwrap_or(u64::MAX);
         loop {
             if stop.is_set() {
                 return Err(FileError::Stopped);
             }
-            match file.read(&mut block) {
-                Ok(0) => break,
-                Ok(length) => staging.write(block.get(..length).unwrap_or_default())?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+            let mut block = Vec::with_capacity(BLOCK);
+            if (&mut file).take(most).read_to_end(&mut block)? == 0 {
+                break;
             }
+            staging.take(block.into())?;
         }
         Ok(staging.finish()?)
     }

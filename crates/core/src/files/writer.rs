@@ -1,14 +1,20 @@
-//! Writing contents: they are hashed while they are written, and most of them is on stable
+//! Writing contents: another thread hashes them meanwhile, and most of them is on stable
 //! storage before the last of them comes.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write as _};
-use std::thread::{Builder, JoinHandle, scope};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use bytes::Bytes;
 
 use super::Digest;
 
-/// From so many bytes on they are written by another thread than the one that hashes.
+/// From so many bytes on they are hashed by another thread than the one that writes.
 const ASIDE: usize = 64 << 10;
+/// Writes that may be ahead of the hash, which takes longer: who waits for one to end, and
+/// brings the next, must not keep it waiting.
+const AHEAD: usize = 2;
 /// After so many bytes the disk is set to work: at the end nobody wants to wait for all.
 const SYNC_EVERY: usize = 16 << 20;
 
@@ -16,11 +22,20 @@ const SYNC_EVERY: usize = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Writer {
     file: File,
-    digest: Digest,
+    hash: Hash,
     /// Bytes that the disk was not told of.
     unsynced: usize,
     /// Brings the others to the disk.
     syncing: Option<JoinHandle<io::Result<()>>>,
+}
+
+#[derive(Debug)]
+enum Hash {
+    Here(Digest),
+    /// A thread has it, which ends when there is no queue to it.
+    Aside(SyncSender<Vec<Bytes>>, JoinHandle<Digest>),
+    /// The thread failed.
+    Lost,
 }
 
 impl Writer {
@@ -28,44 +43,61 @@ impl Writer {
     pub(super) const fn new(file: File, digest: Digest) -> Self {
         Self {
             file,
-            digest,
+            hash: Hash::Here(digest),
             unsynced: 0,
             syncing: None,
         }
     }
 
     /// Adds to it. After an error it is of no use: what was hashed may not be in the file.
-    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-        let length = pieces.iter().map(|piece| piece.len()).sum();
-        let (file, digest) = (&self.file, &mut self.digest);
-        let mut hash = || {
-            for piece in pieces {
-                digest.update(piece);
-            }
-        };
-        if length < ASIDE {
-            hash();
-            write_all(file, pieces)?;
-        } else {
-            scope(|scope| {
-                let writing = Builder::new()
-                    .name("file".to_owned())
-                    .spawn_scoped(scope, || write_all(file, pieces));
-                hash();
-                match writing {
-                    Ok(writing) => writing
-                        .join()
-                        .unwrap_or_else(|_| Err(io::Error::other("a thread failed"))),
-                    // There are no more threads to be had.
-                    Err(_) => write_all(file, pieces),
-                }
-            })?;
+    pub(super) fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        let length = pieces.iter().map(Bytes::len).sum();
+        if length >= ASIDE {
+            self.hash_aside();
         }
+        match &mut self.hash {
+            Hash::Here(digest) => pieces.iter().for_each(|piece| digest.update(piece)),
+            Hash::Aside(queue, _) => queue.send(pieces.to_vec()).map_err(|_| lost())?,
+            Hash::Lost => return Err(lost()),
+        }
+        write_all(&self.file, pieces)?;
         self.unsynced = self.unsynced.saturating_add(length);
         if self.unsynced >= SYNC_EVERY {
             self.sync_aside()?;
         }
         Ok(())
+    }
+
+    /// From now on another thread hashes, if there is one to be had.
+    fn hash_aside(&mut self) {
+        let Hash::Here(digest) = &self.hash else {
+            return;
+        };
+        let mut digest = digest.clone();
+        let (queue, pieces) = sync_channel::<Vec<Bytes>>(AHEAD);
+        let thread = Builder::new().name("hash".to_owned()).spawn(move || {
+            for piece in pieces.iter().flatten() {
+                digest.update(&piece);
+            }
+            digest
+        });
+        if let Ok(thread) = thread {
+            self.hash = Hash::Aside(queue, thread);
+        }
+    }
+
+    /// The hash of what there is, which it may have to wait for.
+    pub(super) fn digest(&mut self) -> io::Result<Digest> {
+        let digest = match std::mem::replace(&mut self.hash, Hash::Lost) {
+            Hash::Here(digest) => digest,
+            Hash::Aside(queue, thread) => {
+                drop(queue);
+                thread.join().map_err(|_| lost())?
+            }
+            Hash::Lost => return Err(lost()),
+        };
+        self.hash = Hash::Here(digest.clone());
+        Ok(digest)
     }
 
     /// Begins to bring what was written to the disk, unless that is under way.
@@ -98,15 +130,14 @@ impl Writer {
         self.synced()?;
         self.file.sync_all()
     }
-
-    /// The hash of what there is, to go on with.
-    pub(super) fn digest(&self) -> &Digest {
-        &self.digest
-    }
 }
 
-fn write_all(mut file: &File, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-    let mut slices = pieces.to_vec();
+fn lost() -> io::Error {
+    io::Error::other("the thread that hashes has failed")
+}
+
+fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         match file.write_vectored(rest) {

@@ -429,7 +429,7 @@ impl Account {
         let device = device.filter(|device| self.devices.get(device).is_some_and(|it| it.link));
         let owner = device.and_then(|device| Some(self.devices.get(&device)?.row.owner));
         let (Some(device), Some(owner)) = (device, owner) else {
-            want.parked = Some(sink.park());
+            want.parked = sink.park();
             want.stage = Stage::Idle;
             // Somebody else may be there.
             return self.advance_files();
@@ -583,7 +583,7 @@ impl Account {
         }
         // It ended too early.
         let (device, gave) = (flow.device, flow.received > flow.start);
-        want.parked = Some(sink.park());
+        want.parked = sink.park();
         want.stage = Stage::Idle;
         let tried = want.tried.entry(device).or_default();
         let pause = if gave {
