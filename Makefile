@@ -10,7 +10,8 @@ ARGS ?=
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt bench fuzz hostile interop crash sim deny clean
+.PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
+	bench-device bench-search bench-crowd fuzz hostile interop crash sim deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,16 +58,36 @@ sim: ## the simulated network: 1,000-node DHT, two users under random faults
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
 
-bench: ## Baraza and the real daemon side by side (release build; method: docs/benchmarks.md)
+bench: bench-build ## Baraza and the real daemon side by side (release build; method: docs/benchmarks.md)
+	"$(TARGET)/release/examples/search_bench" 1000000 100
+	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
+	$(CROWD)
+	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
+	$(SIDE_BY_SIDE) $(ARGS)
+
+CROWD = benches/crowd.py --foreign "$(TARGET)/release/jami-peer" \
+	--fill "$(TARGET)/release/examples/crowd_data" --keep "$(TARGET)/bench-crowd"
+SIDE_BY_SIDE = benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer"
+
+bench-build:
 	@scripts/setup.sh bench
 	cargo build --locked --release --package baraza --bins
 	cargo build --locked --release --package baraza-dht --example cluster
-	cargo build --locked --release --package baraza-core --example intake_bench
+	cargo build --locked --release --package baraza-core --examples
 	cargo build --locked --release --package baraza-store --example search_bench
+
+# One measure of `make bench`.
+bench-files: bench-build
+	$(SIDE_BY_SIDE) --only files,large $(ARGS)
+
+bench-group bench-device: bench-%: bench-build
+	$(SIDE_BY_SIDE) --only $* $(ARGS)
+
+bench-search: bench-build
 	"$(TARGET)/release/examples/search_bench" 1000000 100
-	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
-	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
-	benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer" $(ARGS)
+
+bench-crowd: bench-build
+	$(CROWD) $(ARGS)
 
 fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)
 	@scripts/setup.sh fuzz

@@ -339,6 +339,7 @@ impl Account {
         account.check_ourselves();
         account.start_contacts();
         account.check_members()?;
+        account.rest();
         Ok(account)
     }
 

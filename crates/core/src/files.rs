@@ -6,9 +6,12 @@
 //! a path comes from the network but these hex digits.
 
 mod digest;
+#[cfg(target_arch = "x86_64")]
+mod keccak;
 mod sink;
 mod source;
 mod staging;
+mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +25,7 @@ pub(crate) use source::{Source, check};
 pub use staging::{Staged, Staging};
 
 /// Bytes read or hashed in one go.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 1 << 20;
 /// Bytes of a disk that are left free whatever somebody sends.
 const KEEP_FREE: u64 = 64 << 20;
 

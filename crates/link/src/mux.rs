@@ -23,7 +23,7 @@ use control::Item;
 pub use decode::{Decoder, Frame, MAX_MESSAGE, Malformed};
 
 /// Most bytes that may be written to a channel and not yet reported as sent.
-pub const WRITE_WINDOW: usize = 256 * 1024;
+pub const WRITE_WINDOW: usize = 512 * 1024;
 
 /// Most channels of a link, in any state.
 pub const MAX_CHANNELS: usize = 1024;

@@ -27,6 +27,8 @@ const SPAN: u64 = 3 * 365 * 86_400;
 const BEGIN: u64 = 1_700_000_000;
 /// How often each is measured.
 const TIMES: usize = 200;
+/// How many milliseconds 19 of 20 may take.
+const AIM: f64 = 50.0;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse().unwrap());
@@ -38,6 +40,8 @@ fn main() {
     let own = AccountId::new([1; 20]);
     let account = fill(&path, &mut rng, own, messages, conversations);
 
+    println!("| {messages} messages | p50 ms | p95 ms | max ms | found | p95 ≤ {AIM} ms |");
+    println!("|---|--:|--:|--:|--:|---|");
     let store = Store::open(&path, Durability::Full).unwrap();
     let seek = |query: &SearchQuery| {
         let query = SearchQuery {
@@ -97,13 +101,6 @@ fn main() {
             },
         ),
         (
-            "search: beginning of two letters",
-            SearchQuery {
-                text: format!("{}*", &word(0)[..2]),
-                ..SearchQuery::default()
-            },
-        ),
-        (
             "list of files",
             SearchQuery {
                 classes: vec![Class::File, Class::Media],
@@ -113,6 +110,15 @@ fn main() {
     ];
     for (name, query) in &filtered {
         measure(name, || seek(query));
+    }
+    for letters in 1..=3 {
+        measure(&format!("search: beginning of {letters} letters"), || {
+            let word = word(rng.range(0..WORDS as u64) as usize);
+            seek(&SearchQuery {
+                text: format!("{}*", &word[..letters]),
+                ..SearchQuery::default()
+            })
+        });
     }
     let middle = messages / conversations / 2;
     measure("page of 50 entries, in the middle", || {
@@ -131,7 +137,7 @@ fn main() {
     });
 }
 
-/// Runs something many times and says how long it takes.
+/// Runs something many times and says how long it takes, and if that is short enough.
 fn measure(name: &str, mut work: impl FnMut() -> usize) {
     let mut times: Vec<Duration> = Vec::new();
     let mut found = 0;
@@ -143,11 +149,12 @@ fn measure(name: &str, mut work: impl FnMut() -> usize) {
     times.sort();
     let at = |share: usize| times[(TIMES * share / 100).min(TIMES - 1)].as_secs_f64() * 1e3;
     println!(
-        "{name:40} p50 {:7.2} ms  p95 {:7.2} ms  max {:7.2} ms  ({} found each)",
+        "| {name} | {:.2} | {:.2} | {:.2} | {} | {} |",
         at(50),
         at(95),
         at(100),
-        found / TIMES
+        found / TIMES,
+        if at(95) <= AIM { "yes" } else { "**no**" }
     );
 }
 

@@ -767,6 +767,17 @@ impl Account {
         Ok(id)
     }
 
+    /// Lets go of what was opened to find out about the conversations.
+    pub(super) fn rest(&mut self) {
+        for conversation in self.conversations.values_mut() {
+            if let Some(repository) = &mut conversation.repository
+                && let Err(error) = repository.rest()
+            {
+                tracing::warn!(conversation = %conversation.row.id, %error, "cannot be closed");
+            }
+        }
+    }
+
     /// Packs loose objects where there are many.
     pub(super) fn maintain(&mut self) {
         for conversation in self.conversations.values_mut() {

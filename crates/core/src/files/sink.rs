@@ -1,21 +1,21 @@
 //! Contents that are being fetched.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use baraza_swarm::Stop;
 use bytes::Bytes;
 
+use super::writer::Writer;
 use super::{BLOCK, Digest, FileError, need_room, place};
 
 /// A content that is being fetched, open for writing at its end.
 #[derive(Debug)]
 pub(crate) struct Sink {
     path: PathBuf,
-    file: File,
-    digest: Digest,
+    writer: Writer,
     length: u64,
 }
 
@@ -55,36 +55,15 @@ impl Sink {
         if let Some(directory) = path.parent() {
             need_room(directory, total.saturating_sub(length))?;
         }
-        let mut sink = Self {
-            path,
-            file,
-            digest: Digest::new(),
-            length,
+        let digest = match parked.filter(|parked| parked.length == length) {
+            Some(parked) => parked.digest,
+            None => read_back(&file, length, stop)?,
         };
-        match parked.filter(|parked| parked.length == length) {
-            Some(parked) => sink.digest = parked.digest,
-            None => sink.read_back(stop)?,
-        }
-        Ok(sink)
-    }
-
-    /// Reads what is there.
-    fn read_back(&mut self, stop: &Stop) -> Result<(), FileError> {
-        let mut left = self.length;
-        let mut block = vec![0; BLOCK];
-        while left > 0 {
-            if stop.is_set() {
-                return Err(FileError::Stopped);
-            }
-            let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-            let Some(part) = block.get_mut(..most) else {
-                break;
-            };
-            self.file.read_exact(part)?;
-            self.digest.update(part);
-            left = left.saturating_sub(u64::try_from(most).unwrap_or(left));
-        }
-        Ok(())
+        Ok(Self {
+            path,
+            writer: Writer::new(file, digest),
+            length,
+        })
     }
 
     /// How much there is.
@@ -94,18 +73,8 @@ impl Sink {
 
     /// Adds to it.
     pub(crate) fn write(&mut self, pieces: &[Bytes]) -> Result<(), FileError> {
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        self.writer.write(pieces)?;
         for piece in pieces {
-            self.digest.update(piece);
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.length = self.length.saturating_add(length);
         }
@@ -114,22 +83,43 @@ impl Sink {
 
     /// It is whole: if it is what it should be, moves it to its place, durably, and returns
     /// when it was changed; else removes it.
-    pub(crate) fn finish(self, to: &Path, sha3: &str) -> Result<u64, FileError> {
-        if self.digest.finish() != sha3 {
+    pub(crate) fn finish(mut self, to: &Path, sha3: &str) -> Result<u64, FileError> {
+        if self.writer.digest()?.finish() != sha3 {
             std::fs::remove_file(&self.path)?;
             return Err(FileError::Wrong);
         }
-        self.file.sync_all()?;
+        self.writer.sync()?;
         Ok(place(&self.path, to)?)
     }
 
-    /// Closes it for now.
-    pub(crate) fn park(self) -> Parked {
-        Parked {
-            digest: self.digest,
+    /// Closes it for now. `None` if it has to be read again to go on.
+    pub(crate) fn park(mut self) -> Option<Parked> {
+        let digest = self.writer.digest().ok()?;
+        Some(Parked {
+            digest,
             length: self.length,
-        }
+        })
     }
+}
+
+/// The hash of what is there already: so many bytes.
+fn read_back(mut file: &File, length: u64, stop: &Stop) -> Result<Digest, FileError> {
+    let mut digest = Digest::new();
+    let mut left = length;
+    let mut block = vec![0; BLOCK];
+    while left > 0 {
+        if stop.is_set() {
+            return Err(FileError::Stopped);
+        }
+        let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let Some(part) = block.get_mut(..most) else {
+            break;
+        };
+        file.read_exact(part)?;
+        digest.update(part);
+        left = left.saturating_sub(u64::try_from(most).unwrap_or(left));
+    }
+    Ok(digest)
 }
 
 impl Parked {

@@ -1,22 +1,23 @@
 //! Contents that are taken in, before anybody has sent them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use baraza_swarm::Stop;
 use baraza_wire::Rng;
+use bytes::Bytes;
 
+use super::writer::Writer;
 use super::{Area, BLOCK, Digest, FileError, need_room, place, sync_directory};
 
 /// A content that is being taken in. Removed if it is dropped before it is whole.
 #[derive(Debug)]
 pub struct Staging {
-    file: File,
+    writer: Writer,
     directory: PathBuf,
     path: Option<PathBuf>,
-    digest: Digest,
     size: u64,
 }
 
@@ -45,10 +46,9 @@ impl Staging {
             .mode(0o600)
             .open(&path)?;
         Ok(Self {
-            file,
+            writer: Writer::new(file, Digest::new()),
             directory: directory.to_owned(),
             path: Some(path),
-            digest: Digest::new(),
             size: 0,
         })
     }
@@ -66,11 +66,13 @@ impl Staging {
     /// # Errors
     /// If the disk fails.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.digest.update(bytes);
+        self.take(Bytes::copy_from_slice(bytes))
+    }
+
+    fn take(&mut self, bytes: Bytes) -> io::Result<()> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
-        Ok(())
+        self.writer.write(&[bytes])
     }
 
     /// It is whole. Waits for the disk.
@@ -78,11 +80,11 @@ impl Staging {
     /// # Errors
     /// If the disk fails.
     pub fn finish(mut self) -> io::Result<Staged> {
-        self.file.sync_all()?;
+        self.writer.sync()?;
         sync_directory(&self.directory)?;
         Ok(Staged {
             path: self.path.take().unwrap_or_default(),
-            sha3: self.digest.clone().finish(),
+            sha3: self.writer.digest()?.finish(),
             size: self.size,
         })
     }
@@ -113,17 +115,16 @@ impl Staged {
         }
         let mut staging = Staging::create(directory, name)?;
         need_room(directory, metadata.len())?;
-        let mut block = vec![0; BLOCK];
+        let most = u64::try_from(BLOCK).unwrap_or(u64::MAX);
         loop {
             if stop.is_set() {
                 return Err(FileError::Stopped);
             }
-            match file.read(&mut block) {
-                Ok(0) => break,
-                Ok(length) => staging.write(block.get(..length).unwrap_or_default())?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+            let mut block = Vec::with_capacity(BLOCK);
+            if (&mut file).take(most).read_to_end(&mut block)? == 0 {
+                break;
             }
+            staging.take(block.into())?;
         }
         Ok(staging.finish()?)
     }

@@ -68,7 +68,7 @@ fn what_is_fetched_goes_on_where_it_was_and_is_checked() {
     sink.write(&[Bytes::from_static(b"h"), Bytes::from_static(b"e")])
         .unwrap();
     // In this life, and in another one.
-    let mut sink = open(Some(sink.park()));
+    let mut sink = open(sink.park());
     assert_eq!(sink.length(), 2);
     sink.write(&[Bytes::from_static(b"l")]).unwrap();
     drop(sink);

@@ -263,6 +263,20 @@ impl Repository {
         Ok(())
     }
 
+    /// Closes the files of the history until it is needed again: they are mapped into memory,
+    /// which is much for many long conversations of which nothing is wanted.
+    ///
+    /// # Errors
+    /// If the directory cannot be read; then they stay open.
+    pub fn rest(&mut self) -> Result<()> {
+        let open = self.objects.store_ref().metrics();
+        if self.intake.is_none() && open.open_reachable_indices > 0 {
+            self.objects = open_objects(&self.git)?;
+            self.packs = 0;
+        }
+        Ok(())
+    }
+
     /// Collects loose objects and small packs when there are many. Worth a call now and
     /// then; nothing else may have the conversation open.
     ///

@@ -19,8 +19,9 @@ use crate::protocol::transfer::{FileRequest, TransferName, file_id};
 
 /// Files fetched at once.
 const AT_ONCE: usize = 4;
-/// Bytes written at a time.
-const AT_A_TIME: usize = 512 << 10;
+/// Bytes written at a time: less than half of what may wait on a link, so that more comes
+/// before all of that is written.
+const AT_A_TIME: usize = 1 << 20;
 /// Files waiting to be fetched, if nobody asked for them; and if somebody did.
 pub(super) const MAX_UNASKED: usize = 1000;
 const MAX_WANTS: usize = 10_000;
@@ -428,7 +429,7 @@ impl Account {
         let device = device.filter(|device| self.devices.get(device).is_some_and(|it| it.link));
         let owner = device.and_then(|device| Some(self.devices.get(&device)?.row.owner));
         let (Some(device), Some(owner)) = (device, owner) else {
-            want.parked = Some(sink.park());
+            want.parked = sink.park();
             want.stage = Stage::Idle;
             // Somebody else may be there.
             return self.advance_files();
@@ -582,7 +583,7 @@ impl Account {
         }
         // It ended too early.
         let (device, gave) = (flow.device, flow.received > flow.start);
-        want.parked = Some(sink.park());
+        want.parked = sink.park();
         want.stage = Stage::Idle;
         let tried = want.tried.entry(device).or_default();
         let pause = if gave {

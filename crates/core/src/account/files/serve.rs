@@ -18,8 +18,8 @@ use crate::protocol::transfer::{FileRequest, file_id};
 
 /// Files given at once; others wait for their turn.
 const AT_ONCE: usize = 16;
-/// Bytes read at once: two of the longest messages, half of what may be under way.
-const PIECE: usize = 2 * 0xffff;
+/// Bytes read at once: some of the longest messages, half of what may be under way.
+const PIECE: usize = 4 * 0xffff;
 /// A device may take so long to take the next bytes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A daemon of 2023 misses the end of a channel that ends when it opens, as with an empty file.

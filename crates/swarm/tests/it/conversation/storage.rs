@@ -306,3 +306,30 @@ fn haves_begin_with_what_the_peer_has() {
         group.head()
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_that_rests_has_nothing_open_and_goes_on() {
+    let there = tempfile::tempdir().unwrap();
+    let (alice, mut group) = group(there.path());
+    let texts: Vec<Message> = (0..200).map(|n| Message::text(format!("{n}"))).collect();
+    group.commit_batch(alice.author(), &texts, at(1)).unwrap();
+    group.maintain().unwrap();
+    let directory = group.directory().to_owned();
+    drop(group);
+    let mut group = Repository::open(&directory).unwrap();
+    let place = fs::canonicalize(&directory).unwrap();
+    let mapped = || {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        maps.contains(place.to_str().unwrap())
+    };
+    assert_eq!(group.history(None, 10).unwrap().len(), 10);
+    assert!(mapped());
+    group.rest().unwrap();
+    assert!(!mapped());
+    group
+        .commit(alice.author(), &Message::text("on"), at(2))
+        .unwrap();
+    assert_eq!(group.history(None, 1000).unwrap().len(), 202);
+    verify(&directory).unwrap();
+}
