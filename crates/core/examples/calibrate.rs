@@ -10,9 +10,6 @@
 
 #[path = "../src/files/digest.rs"]
 mod digest;
-#[cfg(target_arch = "x86_64")]
-#[path = "../src/files/keccak.rs"]
-mod keccak;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
