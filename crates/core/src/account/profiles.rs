@@ -368,9 +368,8 @@ impl Account {
                 version,
                 ..
             } => {
-                let own = peer.account == self.core.account;
-                let may =
-                    !own && self.profile_room(peer) && self.is_member(conversation, &peer.account);
+                // Daemons of 2023 send it so to their other devices, too.
+                let may = self.profile_room(peer) && self.is_member(conversation, &peer.account);
                 may.then(|| {
                     ChannelKind::TakeProfile(IncomingProfile {
                         owner: peer.account,
