@@ -72,9 +72,13 @@ class Program:
         return done.stderr
 
     def bodies(self, chat: str) -> list[str]:
-        """The texts of a conversation, oldest first."""
-        listed = self.ask("history", chat, "-n", "1000")
-        return [message["body"] for message in listed]
+        """The texts of a conversation, oldest first; none as long as it is not there."""
+        done = self.run("history", chat, "-n", "1000")
+        if done.returncode == 4:
+            return []
+        if done.returncode != 0:
+            raise PeerError(f"{self.name}: history: {done.stderr.strip()[-300:]}")
+        return [message["body"] for message in json.loads(done.stdout)]
 
     def stop(self) -> None:
         if self.process.poll() is None:
