@@ -173,10 +173,12 @@ class Linker:
                 peer.start()
             contacts = {t.id for t in self.world.talkers if t is not device.owner}
             chats = self.world.chats[device.owner.name]
-            deadline = time.monotonic() + SETTLE
+            # Much may have been said since it was stopped.
+            much = sum(len(wanted[chat]) for chat in chats)
+            deadline = time.monotonic() + SETTLE + much / 20
             while lacks := self.lacks(peer, contacts, chats, wanted):
                 if time.monotonic() > deadline:
-                    raise self.Lost(f"after {SETTLE} s {peer.name} lacks {lacks}")
+                    raise self.Lost(f"{peer.name} still lacks {lacks}")
                 time.sleep(0.5)
             for chat, message in device.said.items():
                 self.everywhere(chat, message, peer.name)
