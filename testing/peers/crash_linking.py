@@ -209,7 +209,7 @@ class Linker:
         members = [t for t in self.world.talkers if chat in self.world.chats[t.name]]
         deadline = time.monotonic() + SETTLE
         for talker in members:
-            while message not in {m["id"] for m in talker.peer.history(chat, count=1000)}:
+            while message not in {m["id"] for m in talker.peer.history(chat)}:
                 if time.monotonic() > deadline:
                     raise self.Lost(f"{talker.name} lacks what {name} wrote")
                 time.sleep(0.5)
