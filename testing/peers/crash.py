@@ -13,6 +13,9 @@ to write anything) and started again on the same directory. Each time
 * every file that it has under its name is whole, and those that it confirmed to have sent are
   there.
 
+Meanwhile new devices are linked to the accounts, some killed in the middle of it
+(crash_linking.py).
+
 At the end all have the same messages, all that were ever confirmed by anybody among them, each
 once, with all files, and the repositories are in order. The seed decides what is done and when somebody is
 killed; where in the program that hits depends on the machine.
@@ -31,6 +34,7 @@ import tempfile
 import threading
 import time
 
+from crash_linking import Linker
 from jamipeer import ForeignDhtNode, ForeignPeer, PeerError, absolute, sandbox
 from verify_repository import Bad, verify
 
@@ -169,6 +173,8 @@ class World:
         self.node = ForeignDhtNode([*absolute(options.baraza), "dht"], self.root)
         self.bootstrap = self.node.address
         self.talkers = [Talker(self, name) for name in NAMES]
+        self.doomed: collections.deque[Talker] = collections.deque()  # who is next
+        self.linker = Linker(self, Lost)
 
     def meet(self) -> None:
         ada, bert, cleo = self.talkers
@@ -193,21 +199,31 @@ class World:
         dice = random.Random(self.options.seed)
         for talker in self.talkers:
             talker.thread.start()
+        self.linker.thread.start()
         begun, told = time.monotonic(), 0
         for kill in range(self.options.kills):
             victim = dice.choice(self.talkers)
             time.sleep(dice.expovariate(1 / self.options.pause))
+            if self.doomed:
+                victim = self.doomed.popleft()
             victim.kill()
             # Down for an instant, or for so long that others notice.
             time.sleep(dice.choice([0, 0, 0, 0.3, 1]))
             victim.start()
+            if self.linker.failure:
+                raise self.linker.failure
             if time.monotonic() > told + 30:
                 told = time.monotonic()
                 print(f"{kill + 1} kills, {self.count()} messages confirmed, "
-                      f"{told - begun:.0f} s", file=sys.stderr, flush=True)
+                      f"{len(self.linker.devices)} devices linked, {told - begun:.0f} s",
+                      file=sys.stderr, flush=True)
+        # What has begun to be linked is to end well, without kills.
         self.over.set()
         for talker in self.talkers:
             talker.thread.join(120)
+        self.linker.done.wait(300)
+        if self.linker.failure:
+            raise self.linker.failure
 
     def count(self) -> int:
         ids: set[str] = set()
@@ -218,11 +234,13 @@ class World:
 
     def settle(self) -> None:
         """All have what anybody confirmed, each once."""
+        everything: dict[str, set[str]] = {}
         for chat in sorted({chat for chats in self.chats.values() for chat in chats}):
             members = [t for t in self.talkers if chat in self.chats[t.name]]
             for talker in members:
                 talker.note_events()
             wanted = {i for talker in members for i in talker.acked[chat]}
+            everything[chat] = wanted
             deadline = time.monotonic() + SETTLE
             while True:
                 lacks = {t.name: len(wanted - {m["id"] for m in t.peer.history(chat)})
@@ -249,11 +267,15 @@ class World:
         for talker in self.talkers:
             talker.check(whole=True)
             talker.check_files(talker.files)
+        self.linker.settle(everything)
 
     def close(self) -> None:
         self.over.set()
-        for talker in self.talkers:
-            talker.peer.close()
+        if self.linker.thread.is_alive():
+            self.linker.done.wait(60)
+        for peer in (*self.linker.peers, *(talker.peer for talker in self.talkers)):
+            peer.close()
+        self.linker.end.set()
         self.node.close()
 
 
@@ -264,8 +286,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=0.4, help="mean seconds between two kills")
+    parser.add_argument("--devices", type=int, default=-1,
+                        help="most devices that are linked (one for 20 kills, 3 to 40)")
     parser.add_argument("--dir", default="", help="where to keep the files")
     options = parser.parse_args()
+    if options.devices < 0:
+        options.devices = min(40, max(3, options.kills // 20))
     sandbox()
     begun = time.monotonic()
     world = World(options)
@@ -280,15 +306,19 @@ def main() -> int:
         world.close()
     kills = sum(talker.kills for talker in world.talkers)
     files = sum(len(talker.files) for talker in world.talkers)
+    linker = world.linker
     print(f"{kills} kills, {world.count()} messages and {files} files confirmed, seed {options.seed}, "
           f"{time.monotonic() - begun:.0f} s")
+    print(f"{len(linker.devices)} devices linked, {linker.killed} times with a kill in the middle, "
+          f"{linker.retried} retries")
     for error, times in world.refused.most_common(10):
         print(f"refused {times} times: {error}")
     if failure:
         print(f"{failure}\nfiles and logs: {world.root}")
     else:
         shutil.rmtree(world.root, ignore_errors=True)
-    print(json.dumps({"kills": kills, "messages": world.count(), "failure": failure}))
+    print(json.dumps({"kills": kills, "messages": world.count(), "files": files,
+                      "devices": len(linker.devices), "failure": failure}))
     print("0 passed, 1 failed" if failure else "1 passed, 0 failed")
     return 1 if failure else 0
 

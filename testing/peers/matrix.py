@@ -81,14 +81,14 @@ class World:
         else:
             self.node = DhtNode(self.root)
 
-    def fresh(self) -> "Pair":
-        """Two new players, each with an account."""
+    def fresh(self, kinds: str = "") -> "Pair":
+        """Two new players, each with an account; of other kinds than the column's, if given."""
         self.bootstrap_from(self.options.dht)
-        return self.new_pair()
+        return self.new_pair(kinds)
 
-    def new_pair(self) -> "Pair":
+    def new_pair(self, kinds: str = "") -> "Pair":
         self.serial += 1
-        self.pair = Pair(self)
+        self.pair = Pair(self, kinds or self.pair_name)
         return self.pair
 
     def connected(self) -> "Pair":
@@ -158,11 +158,11 @@ def absent(peer, event: str, predicate, since: int, seconds: float = QUIET) -> N
 class Pair:
     """Two players; `a` asks. Keeps account of what was said."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, kinds: str):
         self.world, self.good, self.chat = world, True, ""
         number = world.serial
-        self.a = world.player(world.pair_name[0], f"asker{number}")
-        self.b = world.player(world.pair_name[1], f"asked{number}")
+        self.a = world.player(kinds[0], f"asker{number}")
+        self.b = world.player(kinds[1], f"asked{number}")
         self.must = collections.Counter()   # (author, body) that both must have, and how often
         self.may = collections.Counter()    # said, but never confirmed to the one who said it
         self.more: list = []                 # further players, closed with these
@@ -780,8 +780,12 @@ def main() -> int:
 import matrix_devices  # noqa: E402,F401  (its rows)
 import matrix_drt  # noqa: E402,F401
 import matrix_groups  # noqa: E402,F401
+import matrix_keep  # noqa: E402,F401
+import matrix_life  # noqa: E402,F401
 import matrix_linking  # noqa: E402,F401
 import matrix_files  # noqa: E402,F401
+import matrix_presence  # noqa: E402,F401
+import matrix_relay  # noqa: E402,F401
 import matrix_signs  # noqa: E402,F401
 
 if __name__ == "__main__":

@@ -393,13 +393,24 @@ pub(crate) struct RelayOptions {
     /// Accept invitations of everybody, as long as there is room
     #[arg(long)]
     pub(crate) open: bool,
-    /// The name others see [default: Relay]
+    /// The name others see, or of the device if it is a further one [default: Relay]
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// At the first start, become a further device of the account in this archive instead of
     /// making an account
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "further")]
     pub(crate) archive: Option<PathBuf>,
+    /// At the first start, become a further device of the account of another device, which is
+    /// given the code that is shown (baraza device add, or a Jami of today)
+    #[arg(long, group = "further")]
+    pub(crate) link: bool,
+    /// The same with the PIN that the other device shows (baraza device pin, or a Jami of
+    /// 2023), which is asked for
+    #[arg(long, group = "further")]
+    pub(crate) link_pin: bool,
+    /// The same with the PIN in the first line of a file ("-": the standard input)
+    #[arg(long, value_name = "FILE", group = "further")]
+    pub(crate) link_pin_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) password: PasswordOptions,
     /// Settings [default: relay.json in the data directory, if it is there]

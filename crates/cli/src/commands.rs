@@ -9,7 +9,7 @@ mod conversation;
 mod device;
 mod files;
 mod jami;
-mod linking;
+pub(crate) mod linking;
 mod message;
 mod profile;
 mod request;

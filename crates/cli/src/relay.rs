@@ -1,5 +1,7 @@
 //! `baraza relay`: a node that nobody talks with, and that is always there.
 
+mod linking;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
@@ -8,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use baraza_api::ApiServeError;
 use baraza_api::monitor::MonitorServer;
-use baraza_core::relay::{Relay, RelayConfig};
-use baraza_core::{LocalId, Node};
+use baraza_core::relay::{Relay, RelayConfig, is_further_device, note_further_device};
+use baraza_core::{Command, LocalId, Node};
 use baraza_identity::Password;
 use baraza_wire::id::parse_account_uri;
 use serde::Deserialize;
@@ -74,6 +76,7 @@ pub(crate) fn settings(global: &Global, options: &RelayOptions) -> Result<Settin
             .map_err(|error| CliError::Usage(format!("owner {owner}: {error}")))?;
         owners.insert(id);
     }
+    let further = is_further_device(&paths::data_dir(global)?);
     let usual = RelayConfig::default();
     let config = RelayConfig {
         owners,
@@ -88,12 +91,11 @@ pub(crate) fn settings(global: &Global, options: &RelayOptions) -> Result<Settin
             .conversations
             .or(file.conversations)
             .unwrap_or(usual.conversations),
+        further_device: further,
     };
-    if config.owners.is_empty() && !config.open {
-        return Err(CliError::Usage(format!(
-            "say whose invitations it accepts: --owner JAMI_ID, --open, or owners in {}",
-            path.display()
-        )));
+    let further = options.becomes_further() || further;
+    if config.owners.is_empty() && !config.open && !further {
+        return Err(nobody_is_served());
     }
     Ok(Settings {
         name: options
@@ -110,12 +112,12 @@ fn mebibytes(number: Option<u64>) -> Option<u64> {
     number.map(|number| number.saturating_mul(1 << 20))
 }
 
-/// The account that relays: the one there is, or one made now.
+/// The account that relays: the one there is, or one that comes here now.
 pub(crate) async fn account(
     node: &Node,
     global: &Global,
     options: &RelayOptions,
-    settings: &Settings,
+    settings: &mut Settings,
 ) -> Result<LocalId, CliError> {
     let accounts = node.accounts();
     let named = global.account.as_deref().unwrap_or_default();
@@ -134,18 +136,44 @@ pub(crate) async fn account(
         }
         (None, _) => {}
     }
+    let further = options.becomes_further();
+    let note = |is_one| note_further_device(&node.config().data_dir, is_one);
+    note(further)?;
+    settings.config.further_device = further;
+    if further {
+        let linked = linking::further_device(node, global, options).await;
+        if linked.is_err() {
+            note(false)?;
+        }
+        let account = linked?;
+        let name = settings.name.clone();
+        let named = node.command(account, Command::RenameDevice { name }).await;
+        if let Err(error) = named {
+            tracing::warn!(%error, "the device has no name");
+        }
+        return Ok(account);
+    }
+    if settings.config.owners.is_empty() && !settings.config.open {
+        return Err(nobody_is_served());
+    }
     let password = prompt::password(&options.password, "Password of the archive", false)?;
     let password = Some(Password::new(password)).filter(|it| !it.is_empty());
-    let name = settings.name.clone();
-    let made = match &options.archive {
-        None => node.create_account(name, password, |_| {}).await,
-        Some(file) => {
-            let archive = fs::read(file)
-                .map_err(CliError::file(format!("cannot read {}", file.display())))?;
-            node.import_archive(archive, password, name, |_| {}).await
-        }
-    };
-    made.map_err(|error| CliError::Other(error.to_string()))
+    let made = node.create_account(settings.name.clone(), password, |_| {});
+    made.await
+        .map_err(|error| CliError::Other(error.to_string()))
+}
+
+fn nobody_is_served() -> CliError {
+    CliError::Usage(format!(
+        "say whose invitations it accepts: --owner JAMI_ID, --open, or owners in {CONFIG}"
+    ))
+}
+
+impl RelayOptions {
+    /// Whether it is to be a further device of an account.
+    fn becomes_further(&self) -> bool {
+        self.archive.is_some() || self.link || self.link_pin || self.link_pin_file.is_some()
+    }
 }
 
 /// Serves how the relay is.
@@ -189,15 +217,19 @@ pub(crate) async fn greet(
             "monitor": monitor,
             "owners": relay.config().owners,
             "open": relay.config().open,
+            "further_device": relay.config().further_device,
         }));
     }
     let whose = match (relay.config().open, relay.config().owners.len()) {
         (true, _) => "everybody".to_owned(),
         (false, count) => format!("{count} owners"),
     };
+    let what = match relay.config().further_device {
+        true => "It is a further device of this account, and keeps what that is in.".to_owned(),
+        false => format!("Invite it to conversations; it accepts invitations of {whose}."),
+    };
     output::line(&format!(
-        "Relay  {}\n  Invite it to conversations; it accepts invitations of {whose}.\n  health \
-         http://{monitor}/health, metrics http://{monitor}/metrics",
+        "Relay  {}\n  {what}\n  health http://{monitor}/health, metrics http://{monitor}/metrics",
         identity.jami_id,
     ))
 }

@@ -59,14 +59,22 @@ pub(crate) async fn run(
     };
     greet(&node, served.address(), global).await?;
     let relaying = match relay {
-        Some((settings, options)) => match start_relay(&node, global, settings, &options).await {
-            Ok(monitor) => Some(monitor),
-            Err(error) => {
-                served.shutdown().await;
-                node.shutdown().await;
-                return Err(error);
+        Some((settings, options)) => {
+            // It may wait for another device.
+            let started = tokio::select! {
+                started = start_relay(&node, global, settings, &options) => started,
+                _ = interrupt.recv() => Err(CliError::Interrupted),
+                _ = terminate.recv() => Err(CliError::Interrupted),
+            };
+            match started {
+                Ok(monitor) => Some(monitor),
+                Err(error) => {
+                    served.shutdown().await;
+                    node.shutdown().await;
+                    return Err(error);
+                }
             }
-        },
+        }
         None => None,
     };
 
@@ -91,10 +99,10 @@ pub(crate) async fn run(
 async fn start_relay(
     node: &Node,
     global: &Global,
-    settings: relay::Settings,
+    mut settings: relay::Settings,
     options: &RelayOptions,
 ) -> Result<MonitorServer, CliError> {
-    let account = relay::account(node, global, options, &settings).await?;
+    let account = relay::account(node, global, options, &mut settings).await?;
     let (address, config) = settings.into_parts();
     let relay = Relay::new(node.clone(), account, config);
     let monitor = relay::monitor(&relay, address).await?;

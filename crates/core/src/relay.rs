@@ -37,6 +37,10 @@ pub struct RelayConfig {
     pub total_bytes: u64,
     /// Most conversations.
     pub conversations: usize,
+    /// Whether it is a further device of somebody's account: its user answers the invitations
+    /// that are of no owner, on another device.
+    #[serde(skip)]
+    pub further_device: bool,
 }
 
 impl Default for RelayConfig {
@@ -47,7 +51,33 @@ impl Default for RelayConfig {
             conversation_bytes: 1 << 30,
             total_bytes: 20 << 30,
             conversations: 1000,
+            further_device: false,
         }
+    }
+}
+
+/// A file in the data directory that says that the relay is a further device. It is there
+/// before the account is, so that no start without it takes the account for the relay's own.
+const FURTHER_DEVICE: &str = "relay-device";
+
+/// Whether the relay in a data directory is, or is about to become, a further device of
+/// somebody's account.
+pub fn is_further_device(data_dir: &Path) -> bool {
+    data_dir.join(FURTHER_DEVICE).is_file()
+}
+
+/// Notes that it is about to become one, or that it is none.
+///
+/// # Errors
+/// If that cannot be written.
+pub fn note_further_device(data_dir: &Path, is_one: bool) -> io::Result<()> {
+    let path = data_dir.join(FURTHER_DEVICE);
+    if is_one {
+        return baraza_store::files::write_private(&path, b"");
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -91,6 +121,8 @@ enum Answer {
     Decline(&'static str),
     /// Its owner asks, but there is no room: it stays until there is.
     Wait,
+    /// The user of the account answers it on another device.
+    Leave,
 }
 
 impl RelayConfig {
@@ -98,9 +130,11 @@ impl RelayConfig {
         let owner = self.owners.contains(from);
         let room = stats.sizes.len() < self.conversations && stats.bytes() < self.total_bytes;
         match (owner || self.open, room) {
+            (false, _) if self.further_device => Answer::Leave,
             (false, _) => Answer::Decline("not an owner"),
             (true, true) => Answer::Accept,
             (true, false) if owner => Answer::Wait,
+            (true, false) if self.further_device => Answer::Leave,
             (true, false) => Answer::Decline("no room"),
         }
     }
@@ -229,6 +263,7 @@ impl Relay {
                 let mut stats = self.lock();
                 stats.declined = stats.declined.saturating_add(1);
             }
+            Answer::Leave => {}
             Answer::Wait => {
                 tracing::warn!(from = %request.from, "an owner's invitation waits for room");
             }
@@ -338,5 +373,11 @@ mod tests {
         assert_eq!(config.answer(&owner, &stats), Answer::Wait);
         config.total_bytes = 2001;
         assert_eq!(config.answer(&owner, &stats), Answer::Accept);
+        // A device of somebody's account declines nobody for its user.
+        config.further_device = true;
+        config.total_bytes = 2000;
+        assert_eq!(config.answer(&other, &stats), Answer::Leave);
+        config.open = false;
+        assert_eq!(config.answer(&other, &stats), Answer::Leave);
     }
 }

@@ -204,6 +204,10 @@ pub struct JamiAccount {
     pub conversations: u64,
     /// Messages and other commits in these.
     pub commits: u64,
+    /// Files that were sent and received, with their contents.
+    pub files: u64,
+    /// Profiles: one's own, and those of others.
+    pub profiles: u64,
     /// Conversations that are fetched from others, as they could not be taken over.
     pub fetched_later: u64,
     /// What could not be used, and why.
@@ -232,6 +236,8 @@ impl From<JamiReport> for JamiImported {
             requests: count(account.requests),
             conversations: count(account.conversations),
             commits: count(account.commits),
+            files: count(account.files),
+            profiles: count(account.profiles),
             fetched_later: count(account.fetched_later),
             problems: account.problems,
         });

@@ -58,12 +58,14 @@ fn tell(report: &JamiImported) -> Result<(), CliError> {
         };
         output::line(&format!(
             "{id} ({}): {what}\n  {} contacts, {} requests, {} conversations with {} messages and \
-             other commits; {} more are fetched from others",
+             other commits, {} files, {} profiles; {} more conversations are fetched from others",
             account.directory,
             account.contacts,
             account.requests,
             account.conversations,
             account.commits,
+            account.files,
+            account.profiles,
             account.fetched_later,
         ))?;
         for problem in &account.problems {

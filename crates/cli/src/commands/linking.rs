@@ -106,7 +106,7 @@ async fn follow_new(
         match status.state {
             LinkState::TokenAvailable => {
                 progress.say("Waiting for the other device");
-                show_code(context, &status)?;
+                show_code(context.json(), &status)?;
             }
             LinkState::Connecting => progress.say("Waiting until it is confirmed there"),
             LinkState::Authenticating => {
@@ -132,11 +132,11 @@ async fn follow_new(
 }
 
 /// Shows the code, as text and for a camera.
-fn show_code(context: &Context<'_>, status: &LinkStatus) -> Result<(), CliError> {
+pub(crate) fn show_code(json: bool, status: &LinkStatus) -> Result<(), CliError> {
     let Some(token) = &status.token else {
         return Ok(());
     };
-    if context.json() {
+    if json {
         return output::json(status);
     }
     if let Ok(code) = QrCode::new(token) {

@@ -67,7 +67,7 @@ impl Peer {
             "create_group" => {
                 let account = self.account(&mut with)?;
                 let command = Command::CreateGroup {
-                    mode: GroupMode::default(),
+                    mode: group_mode(&mut with)?,
                     profile: ProfileChange {
                         title: Some(with.text("title")?).filter(|title| !title.is_empty()),
                         ..ProfileChange::default()
@@ -269,6 +269,7 @@ impl Peer {
                 Ok(self.identity_json(&self.identity(account).await?))
             }
             "link_here" => self.link_here(with).await,
+            "cancel_link" => self.cancel_link(with).await,
             "link_answer" => {
                 let password = Password::new(with.text("password")?);
                 with.end()?;
@@ -305,6 +306,9 @@ impl Peer {
                 self.ask(account, Command::Repository { conversation })
                     .await
             }
+            "preferences" => self.preferences(with).await,
+            "set_preferences" => self.set_preferences(with).await,
+            "rename_device" => self.rename_device(with).await,
             "requests" => self.simple(with, Command::Requests).await,
             "profile_of" => self.profile_of(with).await,
             "set_profile" => self.set_profile(with).await,
@@ -617,6 +621,16 @@ pub(crate) async fn next_of(
     .await;
 }
 
+/// The mode of a new group; that of existing peers if it is left out.
+fn group_mode(with: &mut Arguments) -> anyhow::Result<GroupMode> {
+    match with.count("mode")? {
+        1 => Ok(GroupMode::AdminInvitesOnly),
+        0 | 2 => Ok(GroupMode::InvitesOnly),
+        3 => Ok(GroupMode::Public),
+        other => bail!("no group has the mode {other}"),
+    }
+}
+
 /// A password; none if it is empty.
 fn password(with: &mut Arguments, name: &str) -> anyhow::Result<Option<Password>> {
     Ok(Some(Password::new(with.text(name)?)).filter(|password| !password.is_empty()))
@@ -702,5 +716,7 @@ fn contact(contact: &Contact) -> Value {
         "conversationId".into(),
         json!(conversation.unwrap_or_default()),
     );
+    map.insert("presence".into(), json!(contact.presence));
+    map.insert("unreachable".into(), json!(contact.unreachable));
     Value::Object(map)
 }

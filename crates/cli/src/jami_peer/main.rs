@@ -5,6 +5,7 @@ mod arguments;
 mod commands;
 mod files;
 mod output;
+mod own;
 mod profiles;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use baraza_core::event::{Event, EventBody};
+use baraza_core::event::{Event, EventBody, Presence};
 use baraza_core::{FileStatus, Message, Node};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -179,6 +179,16 @@ fn line(event: &Event) -> Option<Value> {
             "conversation": conversation,
             "contact_id": account,
             "status": u8::from(*active),
+        }),
+        EventBody::PresenceChanged { contact, presence } => json!({
+            "event": "newBuddyNotification",
+            "buddy_uri": contact,
+            "status": match presence {
+                Presence::Offline => 0,
+                Presence::Available => 1,
+                Presence::Connected => 2,
+            },
+            "line_status": "",
         }),
         EventBody::ProfileChanged {
             account,

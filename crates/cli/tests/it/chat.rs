@@ -7,20 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::running::Node;
-use crate::support::{baraza, run, stderr, stdout};
-
-fn json(dir: &Path, arguments: &[&str]) -> Value {
-    let done = run(dir, &[&["--json"], arguments].concat());
-    assert!(done.status.success(), "{arguments:?}: {}", stderr(&done));
-    serde_json::from_slice(&done.stdout).unwrap()
-}
-
-fn create(dir: &Path, name: &str) -> String {
-    let create = ["account", "create", "--name", name, "--wait", "60"];
-    let account = json(dir, &create);
-    assert_eq!(account["announced"], true);
-    account["jami_id"].as_str().unwrap().to_owned()
-}
+use crate::support::{baraza, create, json, run, stderr, stdout};
 
 #[test]
 fn two_people_meet_and_talk() {

@@ -1,7 +1,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ pub(crate) struct Node {
     pub(crate) child: Child,
     /// The line it prints when it is ready.
     pub(crate) ready: Value,
+    out: BufReader<ChildStdout>,
 }
 
 impl Node {
@@ -25,19 +26,41 @@ impl Node {
         Self::start_with(dir, &["--bootstrap", address])
     }
 
+    /// A relay that begins at another node.
+    pub(crate) fn relay_at(dir: &Path, other: &Self, arguments: &[&str]) -> Self {
+        let address = other.ready["dht"][0].as_str().unwrap();
+        let usual = ["relay", "--monitor", "127.0.0.1:0", "--bootstrap", address];
+        Self::start_as(dir, &[&usual[..], arguments].concat())
+    }
+
     fn start_with(dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_as(dir, &[&["run"], arguments].concat())
+    }
+
+    fn start_as(dir: &Path, arguments: &[&str]) -> Self {
         let mut child = baraza(dir)
-            .args(["run", "--json", "--loopback", "--api", "127.0.0.1:0"])
-            .args(["--log-level", "warn"])
             .args(arguments)
+            .args(["--json", "--loopback", "--api", "127.0.0.1:0"])
+            .args(["--log-level", "warn"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut node = Self {
+            child,
+            ready: Value::Null,
+            out,
+        };
+        node.ready = node.line();
+        assert_eq!(node.ready["event"], "ready");
+        node
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> Value {
         let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
-        out.read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
-        Self { child, ready }
+        self.out.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no line: {line:?}"))
     }
 
     /// Sends a request as it stands, with API filled in; gives the whole answer.

@@ -193,6 +193,7 @@ impl Account {
             }
             Some(Ok(None)) | None => {}
         }
+        self.take_instead(&id)?;
         self.write_unsent(&id)?;
         let Some(conversation) = self.conversations.get_mut(&id) else {
             return Ok(());

@@ -336,7 +336,7 @@ impl Conversation {
     }
 
     /// Whether something waits to be written.
-    fn has_fresh(&self) -> bool {
+    pub(super) fn has_fresh(&self) -> bool {
         !self.fresh.is_empty() || self.dirty || !self.waiting.is_empty()
     }
 

@@ -172,7 +172,7 @@ impl Account {
     }
 
     /// Own texts that may not be in another copy.
-    fn own_texts(&self, id: &ConversationId) -> Result<Vec<UnsentRow>, CommandFailure> {
+    pub(super) fn own_texts(&self, id: &ConversationId) -> Result<Vec<UnsentRow>, CommandFailure> {
         let conversation = self.conversation(id)?;
         let (store, number) = (&self.core.store, conversation.row.number);
         let mut texts = store.unsent(number)?;

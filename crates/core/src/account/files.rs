@@ -203,7 +203,7 @@ impl Account {
         let unfinished: Vec<String> = self
             .conversations
             .values()
-            .filter(|conversation| conversation.partial)
+            .filter(|conversation| conversation.partial || conversation.has_fresh())
             .map(|conversation| conversation.row.id.to_hex())
             .collect();
         let tidied = self.core.area().tidy(|directory, name| {

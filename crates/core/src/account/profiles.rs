@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use baraza_link::{ChannelId, Peer, WRITE_WINDOW};
 use baraza_store::{DeviceKind, ProfileRow, StoreError};
-use baraza_wire::{AccountId, ConversationId, DeviceId};
+use baraza_wire::{AccountId, ConversationId, DeviceId, UnixTime};
 use bytes::Bytes;
 
 use crate::account::channels::{Channel, ChannelKind};
+use crate::account::own_profile::OwnCard;
 use crate::account::timers::Timer;
 use crate::account::{Account, CommandFailure};
 use crate::command::{CommandError, MAX_NAME, MAX_PROFILE_PICTURE, Picture, Reply, ShownProfile};
@@ -48,27 +49,30 @@ pub(super) struct Profiles {
     offered: BTreeMap<DeviceId, u32>,
     /// Our vCard, and its hash; `None` if there is nothing in it.
     own: Option<(Bytes, String)>,
+    /// The same for the own devices, which are told when it is emptied, too.
+    pub(super) shared: OwnCard,
 }
 
 /// A profile that is being sent.
 #[derive(Debug)]
 pub(super) struct OutgoingProfile {
-    left: Bytes,
+    pub(super) left: Bytes,
     /// All was sent, and the channel ends soon.
-    done: bool,
+    pub(super) done: bool,
     /// Its hash, if that is to be noted when all is sent.
-    sha3: Option<String>,
+    pub(super) sha3: Option<String>,
 }
 
 /// A profile that is being received.
 #[derive(Debug)]
 pub(super) struct IncomingProfile {
-    owner: AccountId,
-    version: Version,
-    bytes: Vec<u8>,
+    pub(super) owner: AccountId,
+    pub(super) device: DeviceId,
+    pub(super) version: Version,
+    pub(super) bytes: Vec<u8>,
 }
 
-fn sha3(bytes: &[u8]) -> String {
+pub(super) fn sha3(bytes: &[u8]) -> String {
     let mut digest = Digest::new();
     digest.update(bytes);
     digest.finish()
@@ -84,9 +88,10 @@ impl Account {
     }
 
     /// Writes the own vCard anew.
-    fn make_card(&mut self) -> Result<(), StoreError> {
+    pub(super) fn make_card(&mut self) -> Result<(), StoreError> {
         let number = self.core.config.number;
         let row = self.core.store.profile(number, &self.core.account)?;
+        let changed = row.as_ref().map_or(0, |row| row.changed.secs());
         let photo = row.and_then(|row| row.picture).map(|(kind, bytes)| Photo {
             kind: kind_of(&kind),
             bytes,
@@ -95,11 +100,15 @@ impl Account {
             name: self.core.config.display_name.clone(),
             photo,
         };
-        self.profiles.own = (profile != Profile::default()).then(|| {
-            let card = Bytes::from(profile.write());
-            let sum = sha3(&card);
-            (card, sum)
-        });
+        let card = Bytes::from(profile.write());
+        let sum = sha3(&card);
+        self.profiles.own = (profile != Profile::default()).then(|| (card.clone(), sum.clone()));
+        self.profiles.shared = OwnCard {
+            profile,
+            card,
+            sum,
+            changed,
+        };
         Ok(())
     }
 
@@ -144,6 +153,17 @@ impl Account {
             return invalid(format!("a name is one line of at most {MAX_NAME} bytes"));
         }
         let number = self.core.config.number;
+        let before = self.core.store.profile(number, &self.core.account)?;
+        let mut row = ProfileRow {
+            owner: self.core.account,
+            name: String::new(),
+            picture: before.as_ref().and_then(|row| row.picture.clone()),
+            // Later than any other, so that it counts on the other devices, too.
+            changed: before.map_or(self.core.now.unix, |row| {
+                let next = UnixTime::from_secs(row.changed.secs().saturating_add(1));
+                next.max(self.core.now.unix)
+            }),
+        };
         if let Some(bytes) = picture {
             let kind = match bytes.as_slice() {
                 [] => None,
@@ -155,27 +175,27 @@ impl Account {
                 let text = format!("a picture has at most {MAX_PROFILE_PICTURE} bytes");
                 return invalid(text);
             }
-            self.core.store.begin()?;
-            let row = ProfileRow {
-                owner: self.core.account,
-                name: String::new(),
-                picture: kind.map(|kind| (kind.to_owned(), bytes)),
-                changed: self.core.now.unix,
-            };
-            self.core.store.put_profile(number, &row)?;
+            row.picture = kind.map(|kind| (kind.to_owned(), bytes));
         }
+        self.core.store.begin()?;
+        self.core.store.put_profile(number, &row)?;
         if let Some(name) = name {
-            self.core.store.begin()?;
             self.core.store.set_display_name(number, &name)?;
             self.core.config.display_name = name;
         }
+        self.own_profile_changed()?;
+        Ok(Reply::Done)
+    }
+
+    /// The own profile is another one now: tells it.
+    pub(super) fn own_profile_changed(&mut self) -> Result<(), StoreError> {
         self.make_card()?;
         self.profiles.offered.clear();
         self.tell_profile(self.core.account)?;
         for device in self.links.keys().copied().collect::<Vec<_>>() {
             self.offer_profile(device);
         }
-        Ok(Reply::Done)
+        Ok(())
     }
 
     fn tell_profile(&mut self, account: AccountId) -> Result<(), StoreError> {
@@ -210,17 +230,75 @@ impl Account {
 
     /// Sends the own profile to a device, unless it has it, or is not to have it.
     pub(super) fn offer_profile(&mut self, device: DeviceId) {
-        let Some((card, sum)) = self.profiles.own.clone() else {
-            return;
-        };
         let Some(owner) = self.links.get(&device).map(|peer| peer.account) else {
             return;
         };
-        let has = self.profiles.sent.get(&device) == Some(&sum);
-        if has || owner == self.core.account || self.profiles.sending.contains(&device) {
+        if owner == self.core.account {
+            return self.offer_own_profile(device);
+        }
+        let Some((card, sum)) = self.profiles.own.clone() else {
+            return;
+        };
+        if self.has_profile(&device, &sum) {
             return;
         }
         let Some(conversation) = self.common(&owner, &device) else {
+            return;
+        };
+        // A daemon of 2023 takes a profile with a version for that of somebody else.
+        let version = Version {
+            sha3: self.is_new(&device).then(|| sum.clone()),
+            modified: 0,
+        };
+        let name = TransferName::PushedProfile {
+            conversation,
+            device: self.core.device,
+            version,
+        };
+        self.send_profile(device, &name, card, sum);
+    }
+
+    /// Whether a device has a profile, or is being sent one.
+    pub(super) fn has_profile(&self, device: &DeviceId, sum: &str) -> bool {
+        self.was_sent(device, sum) || self.profiles.sending.contains(device)
+    }
+
+    /// Whether a device has a profile.
+    pub(super) fn was_sent(&self, device: &DeviceId, sum: &str) -> bool {
+        self.profiles
+            .sent
+            .get(device)
+            .is_some_and(|sent| sent == sum)
+    }
+
+    /// Notes which profile of ours a device has.
+    pub(super) fn note_profile_sent(
+        &mut self,
+        device: DeviceId,
+        sum: String,
+    ) -> Result<(), StoreError> {
+        self.core.store.begin()?;
+        let number = self.core.config.number;
+        self.core.store.put_profile_sent(number, &device, &sum)?;
+        self.profiles.sent.insert(device, sum);
+        Ok(())
+    }
+
+    /// Whether a device is none of 2023.
+    pub(super) fn is_new(&self, device: &DeviceId) -> bool {
+        let device = self.devices.get(device);
+        device.is_some_and(|device| device.row.kind == DeviceKind::New)
+    }
+
+    /// Opens a channel and sends a vCard on it.
+    pub(super) fn send_profile(
+        &mut self,
+        device: DeviceId,
+        name: &TransferName,
+        card: Bytes,
+        sum: String,
+    ) {
+        let Some(owner) = self.links.get(&device).map(|peer| peer.account) else {
             return;
         };
         let offered = self.profiles.offered.entry(device).or_default();
@@ -228,20 +306,7 @@ impl Account {
             return;
         }
         *offered = offered.saturating_add(1);
-        // A daemon of 2023 takes a profile with a version for that of somebody else.
-        let new = self
-            .devices
-            .get(&device)
-            .is_some_and(|device| device.row.kind == DeviceKind::New);
         let channel = self.core.channel();
-        let name = TransferName::PushedProfile {
-            conversation,
-            device: self.core.device,
-            version: Version {
-                sha3: new.then(|| sum.clone()),
-                modified: 0,
-            },
-        };
         self.profiles.sending.insert(device);
         let kind = ChannelKind::SendProfile(OutgoingProfile {
             left: card,
@@ -280,6 +345,7 @@ impl Account {
         };
         let kind = ChannelKind::TakeProfile(IncomingProfile {
             owner,
+            device,
             version: Version::default(),
             bytes: Vec::new(),
         });
@@ -302,18 +368,12 @@ impl Account {
                 version,
                 ..
             } => {
-                let others = self.channels.values();
-                let others: Vec<DeviceId> = others
-                    .filter(|other| matches!(other.kind, ChannelKind::TakeProfile(_)))
-                    .map(|other| other.device)
-                    .collect();
-                let of_one = others.iter().filter(|device| **device == peer.device);
-                let room = others.len() < AT_ONCE && of_one.count() < OF_ONE;
-                let own = peer.account == self.core.account;
-                let may = room && !own && self.is_member(conversation, &peer.account);
+                // Daemons of 2023 send it so to their other devices, too.
+                let may = self.profile_room(peer) && self.is_member(conversation, &peer.account);
                 may.then(|| {
                     ChannelKind::TakeProfile(IncomingProfile {
                         owner: peer.account,
+                        device: peer.device,
                         version: version.clone(),
                         bytes: Vec::new(),
                     })
@@ -330,8 +390,30 @@ impl Account {
                     })
                 })
             }
-            TransferName::File(_) | TransferName::OwnProfile { .. } => None,
+            TransferName::OwnProfile { version } => {
+                let may = peer.account == self.core.account && self.profile_room(peer);
+                may.then(|| {
+                    ChannelKind::TakeProfile(IncomingProfile {
+                        owner: peer.account,
+                        device: peer.device,
+                        version: version.clone(),
+                        bytes: Vec::new(),
+                    })
+                })
+            }
+            TransferName::File(_) => None,
         }
+    }
+
+    /// Whether one more profile may come, of a device.
+    fn profile_room(&self, peer: &Peer) -> bool {
+        let others = self.channels.values();
+        let others: Vec<DeviceId> = others
+            .filter(|other| matches!(other.kind, ChannelKind::TakeProfile(_)))
+            .map(|other| other.device)
+            .collect();
+        let of_one = others.iter().filter(|device| **device == peer.device);
+        others.len() < AT_ONCE && of_one.count() < OF_ONE
     }
 
     /// A profile must have come or gone by then.
@@ -380,10 +462,7 @@ impl Account {
         };
         self.close_channel(id)?;
         if let Some(sum) = sent {
-            self.core.store.begin()?;
-            let number = self.core.config.number;
-            self.core.store.put_profile_sent(number, &device, &sum)?;
-            self.profiles.sent.insert(device, sum);
+            self.note_profile_sent(device, sum)?;
             // It may have changed meanwhile.
             self.offer_profile(device);
         }
@@ -423,6 +502,7 @@ impl Account {
     pub(super) fn profile_ended(&mut self, incoming: IncomingProfile) -> Result<(), StoreError> {
         let IncomingProfile {
             owner,
+            device,
             version,
             bytes,
         } = incoming;
@@ -438,17 +518,14 @@ impl Account {
         if !whole || !right {
             return Ok(());
         }
+        if owner == self.core.account {
+            return self.own_profile_came(device, version.modified, &sha3(&bytes), profile);
+        }
         let number = self.core.config.number;
         let row = ProfileRow {
             owner,
             name: profile.name,
-            picture: profile.photo.map(|photo| {
-                let kind = match photo.kind {
-                    PhotoKind::Jpeg => "jpeg",
-                    PhotoKind::Png => "png",
-                };
-                (kind.to_owned(), photo.bytes)
-            }),
+            picture: profile.photo.map(stored),
             changed: self.core.now.unix,
         };
         let before = self.core.store.profile(number, &owner)?;
@@ -460,6 +537,15 @@ impl Account {
         self.profiles.names.insert(owner, row.name);
         self.tell_profile(owner)
     }
+}
+
+/// A picture as the database keeps it.
+pub(crate) fn stored(photo: Photo) -> (String, Vec<u8>) {
+    let kind = match photo.kind {
+        PhotoKind::Jpeg => "jpeg",
+        PhotoKind::Png => "png",
+    };
+    (kind.to_owned(), photo.bytes)
 }
 
 fn kind_of(name: &str) -> PhotoKind {

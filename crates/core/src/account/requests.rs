@@ -370,6 +370,9 @@ impl Account {
                 if self.is_contact(&account) {
                     tracing::info!(%account, "request confirmed");
                     self.confirmed(account)?;
+                    if let Some(id) = request.conversation {
+                        self.other_has(account, id)?;
+                    }
                     // Its devices come to clone.
                     self.welcome(&account)?;
                 }
@@ -440,19 +443,21 @@ impl Account {
         if let Some(contact) = self.contacts.get(&sender).filter(|row| row.is_active()) {
             let other = contact.conversation.filter(|own| *own != id);
             tracing::info!(account = %sender, conversation = %id, "a contact asks");
-            // Both asked, or the contact lost us: say yes. Of two conversations both keep
-            // the one with the smaller id as theirs, so that they agree.
+            // Both asked, or the contact lost us: say yes. One in which both were stays; of
+            // two others both keep the one with the smaller id as theirs, so that they agree.
             let known = self.conversations.contains_key(&id);
             let preferred = match other {
-                Some(own) if own < id && self.conversations.contains_key(&own) => own,
+                Some(own) if self.is_member(&own, &sender) => own,
+                Some(own) if own < id && self.is_in(&own, &sender) => own,
                 _ => id,
             };
             self.settled(OutboxKind::Request, sender)?;
             self.add_contact(sender, true, Some(preferred))?;
-            if !known {
+            if !known && preferred == id {
                 self.clone_conversation(id, sender)?;
             }
-            return self.owe(OutboxKind::Confirmation, sender, id);
+            // Who asked goes over to the conversation that the confirmation names.
+            return self.owe(OutboxKind::Confirmation, sender, preferred);
         }
         self.request_pending(sender, id, 0, name, issued)
     }

@@ -39,6 +39,33 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Opens a plain file, also through a link: only for what is known by its hash.
+///
+/// # Errors
+/// If it is none, or cannot be read.
+pub fn open_content(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(NO_WAIT)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no file")),
+    }
+}
+
+/// Makes a file that only its user may read, and that is not there yet.
+///
+/// # Errors
+/// If it is there, or cannot be made.
+pub fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Reads a plain file; `None` if there is none.
 ///
 /// # Errors
@@ -163,10 +190,6 @@ fn branch(git: &Path) -> io::Result<Option<CommitId>> {
 /// If it is none, or something cannot be read or written.
 pub fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     let mut input = open(from)?;
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)?;
+    let mut out = create(to)?;
     io::copy(&mut input, &mut out)
 }

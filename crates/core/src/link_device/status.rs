@@ -81,7 +81,8 @@ impl LinkStatus {
     /// At the beginning.
     pub fn new(state: LinkState) -> Self {
         Self {
-            revision: 1,
+            // The new device is at `Init` before there is a machine, which begins anew.
+            revision: u64::from(state != LinkState::Init),
             state,
             token: None,
             needs_password: None,

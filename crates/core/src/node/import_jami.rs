@@ -4,13 +4,16 @@
 //! on beside this one. With "move", or if there is no archive, this becomes the old device,
 //! which must not be used there any more: two copies of one device confuse everybody.
 
+mod content;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use baraza_identity::archive::ArchiveError;
 use baraza_identity::{Archive, CertificateChain, DeviceIdentity, Password, PrivateKey};
 use baraza_store::{
-    AccountRow, ContactRow, ConversationRow, ConversationState, RequestRow, Store, StoreError,
+    AccountRow, ContactRow, ConversationRow, ConversationState, ProfileRow, RequestRow, Store,
+    StoreError,
 };
 use baraza_swarm::{Mode, Repository, Role};
 use baraza_wire::{AccountId, ConversationId, Rng, UnixTime};
@@ -76,6 +79,10 @@ pub struct JamiAccount {
     pub conversations: usize,
     /// Messages and other commits in these.
     pub commits: usize,
+    /// Files that were sent and received, with their contents.
+    pub files: usize,
+    /// Profiles: one's own, and those of others.
+    pub profiles: usize,
     /// Conversations that will be fetched from others, as they could not be taken over.
     pub fetched_later: usize,
     /// What could not be used, and why.
@@ -97,6 +104,7 @@ struct Prepared {
     contacts: Vec<ContactRow>,
     conversations: Vec<ConversationRow>,
     requests: Vec<RequestRow>,
+    profiles: Vec<ProfileRow>,
     staging: Staging,
 }
 
@@ -205,6 +213,9 @@ impl Node {
                 }
                 for request in &prepared.requests {
                     store.put_request(number, request)?;
+                }
+                for profile in &prepared.profiles {
+                    store.put_profile(number, profile)?;
                 }
                 Ok::<_, StoreError>(number)
             })?
@@ -328,7 +339,17 @@ fn prepare(
             report.problem(format!("the setting {name} ({value}) is not taken over"));
         }
     }
-    let display_name = config.get("displayName").unwrap_or_default().to_owned();
+    let mut display_name = config.get("displayName").unwrap_or_default().to_owned();
+    progress("profiles");
+    let mut profiles = content::profiles(&found.directory, own, report);
+    if let Some(mine) = profiles.iter_mut().find(|row| row.owner == own) {
+        // What others see; the name is kept with the account.
+        let shown = std::mem::take(&mut mine.name);
+        if !shown.is_empty() {
+            display_name = shown;
+        }
+    }
+    report.profiles = profiles.len();
 
     progress("keys");
     let keys = match archive {
@@ -347,6 +368,7 @@ fn prepare(
         contacts,
         conversations,
         requests,
+        profiles,
         staging,
     })
 }
@@ -498,6 +520,7 @@ fn take_conversations(
                 row.peer = peer.or(row.peer);
                 report.conversations = report.conversations.saturating_add(1);
                 report.commits = report.commits.saturating_add(commits);
+                content::files(found, staging, id, report);
             }
             Ok(None) if row.peer.is_some() => {
                 report.fetched_later = report.fetched_later.saturating_add(1);

@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use baraza_core::command::{FileSource, SharedFile};
 use baraza_core::node::{JamiImport, JamiReport};
-use baraza_core::{Command, LocalId, Node, NodeError, Reply};
+use baraza_core::{Command, FileStatus, LocalId, Node, NodeError, Reply};
 use baraza_identity::Password;
 use baraza_wire::ConversationId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use crate::node::open;
@@ -221,5 +224,137 @@ async fn directory_of_the_newest_generation_is_read() {
     // Its repository is not in the vector: it would be fetched.
     assert_eq!((alice.contacts, alice.conversations), (1, 0));
     assert_eq!(alice.fetched_later, 1);
+    node.shutdown().await;
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+async fn files(node: &Node, account: LocalId) -> Vec<SharedFile> {
+    let conversation = CHAT.parse().unwrap();
+    match node.command(account, Command::Files { conversation }).await {
+        Ok(Reply::Files(files)) => files,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_profiles_come_along_if_they_are_what_they_say() {
+    let (home_dir, data) = home("account-datadir-2023/home-A.tar.gz");
+    let there = data.join("15985cd52e9f5db0");
+    // As the device it was, an account sends files there.
+    let before = tempfile::tempdir().unwrap();
+    let node = open(before.path(), None).await;
+    let report = import(&node, &there, None, true).await.unwrap();
+    let local = report.accounts[0].account.unwrap();
+    let conversation: ConversationId = CHAT.parse().unwrap();
+    for name in [
+        "kept.txt",
+        "link.bin",
+        "changed.bin",
+        "gone.bin",
+        "taken back.bin",
+    ] {
+        let path = home_dir.path().join(name);
+        fs::write(&path, format!("the content of {name}")).unwrap();
+        let send = Command::SendFile {
+            conversation,
+            source: FileSource::Path(path),
+            name: name.into(),
+            reply_to: None,
+        };
+        let sent = node.command(local, send).await;
+        assert!(matches!(sent, Ok(Reply::Message(_))), "{sent:?}");
+    }
+    let sent = files(&node, local).await;
+    let of = |name: &str| sent.iter().find(|file| file.name == name).unwrap();
+    let take_back = Command::DeleteFile {
+        conversation,
+        message: of("taken back.bin").message,
+    };
+    assert!(node.command(local, take_back).await.is_ok());
+    node.shutdown().await;
+
+    // What a daemon would have on its disk after that.
+    let ours = before
+        .path()
+        .join(format!("accounts/{local}/conversations/{CHAT}"));
+    let theirs = there.join("conversations").join(CHAT);
+    fs::remove_dir_all(&theirs).unwrap();
+    copy_all(&ours, &theirs);
+    let contents = there.join("conversation_data").join(CHAT);
+    fs::create_dir_all(&contents).unwrap();
+    let place = |name: &str| contents.join(&of(name).file_id);
+    fs::write(place("kept.txt"), "the content of kept.txt").unwrap();
+    symlink(home_dir.path().join("link.bin"), place("link.bin")).unwrap();
+    fs::write(place("changed.bin"), "the content of chanGed.bin").unwrap();
+    let picture = STANDARD.encode(b"\x89PNG\r\n\x1a\n picture");
+    let card = |name: &str| {
+        format!(
+            "BEGIN:VCARD\nVERSION:2.1\nFN:{name}\nPHOTO;ENCODING=BASE64;TYPE=PNG:{picture}\n\
+             END:VCARD"
+        )
+    };
+    fs::write(there.join("profile.vcf"), card("Own 🦁")).unwrap();
+    let others = there.join("profiles");
+    fs::create_dir_all(&others).unwrap();
+    fs::write(
+        others.join(format!("{}.vcf", STANDARD.encode(ERIN))),
+        card("Erin"),
+    )
+    .unwrap();
+    fs::write(others.join("nobody.vcf"), card("Nobody")).unwrap();
+    let content_before = content(&data);
+
+    let directory = tempfile::tempdir().unwrap();
+    let node = open(directory.path(), None).await;
+    let report = import(&node, &there, None, true).await.unwrap();
+    let account = &report.accounts[0];
+    assert_eq!((account.files, account.profiles), (2, 2), "{account:?}");
+    let problems = account.problems.join("\n");
+    assert!(problems.contains("\"changed.bin\""), "{problems}");
+    assert!(problems.contains("1 files of conversation"), "{problems}");
+    assert!(problems.contains("nobody.vcf"), "{problems}");
+    assert!(!problems.contains("taken back"), "{problems}");
+    let local = account.account.unwrap();
+    let wait = || async {
+        let list = files(&node, local).await;
+        let here = |file: &&SharedFile| file.status == FileStatus::Here;
+        let mut here: Vec<String> = list.iter().filter(here).map(|it| it.name.clone()).collect();
+        here.sort();
+        (list.len(), here)
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while wait().await.0 < 4 {
+        assert!(std::time::Instant::now() < until, "the files are listed");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(wait().await.1, ["kept.txt", "link.bin"]);
+    for (of, name) in [(None, "Own 🦁"), (Some(ERIN.parse().unwrap()), "Erin")] {
+        match node.command(local, Command::Profile { of }).await {
+            Ok(Reply::Profile(profile)) => {
+                assert_eq!(profile.name, name);
+                assert!(profile.picture.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    node.shutdown().await;
+    assert_eq!(content(&data), content_before, "the original was only read");
+    // It is all durable, and nothing of it is tidied away.
+    let node = open(directory.path(), None).await;
+    let list = files(&node, local).await;
+    let kept = list.iter().find(|file| file.name == "kept.txt").unwrap();
+    let path = kept.path.as_ref().unwrap();
+    assert_eq!(fs::read_to_string(path).unwrap(), "the content of kept.txt");
     node.shutdown().await;
 }

@@ -22,6 +22,7 @@ mod intake;
 mod linking;
 mod node;
 mod odd;
+mod presence;
 mod profiles;
 mod relay;
 mod requests;

@@ -131,3 +131,60 @@ fn what_is_no_picture_or_name_is_refused() {
     }
     assert_eq!(shown(&mut world, ALICE, ALICE).unwrap().name, "alice");
 }
+
+#[test]
+fn own_devices_show_what_was_changed_last() {
+    const ALICE_2: usize = 1;
+    const BOB: usize = 2;
+    let mut world = World::new(11);
+    world.add("alice");
+    world.add("alice-2");
+    world.add("bob");
+    set(&mut world, ALICE, Some(NAME), Some(png(90_000)));
+    sees(&mut world, ALICE_2, ALICE, NAME, Some(&png(90_000)));
+    world.connect(ALICE_2, BOB);
+    sees(&mut world, BOB, ALICE, NAME, Some(&png(90_000)));
+    set(&mut world, ALICE_2, Some("Al"), None);
+    sees(&mut world, ALICE, ALICE, "Al", Some(&png(90_000)));
+    sees(&mut world, BOB, ALICE, "Al", Some(&png(90_000)));
+    let id = world.id(ALICE);
+    assert!(world.has_event(ALICE, |event| matches!(event,
+        EventBody::ProfileChanged { account, name, picture: true }
+            if *account == id && name == "Al")));
+    // It outlives a restart, and is sent once, by each device to each.
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        world.run(Duration::from_secs(60));
+        sent.push(world.profile_bytes);
+        for host in [ALICE, ALICE_2] {
+            world.kill(host);
+            world.start(host);
+        }
+    }
+    assert_eq!(sent[1], sent[2]);
+    sees(&mut world, ALICE, ALICE, "Al", Some(&png(90_000)));
+
+    // Apart, each changes it: the later change counts, also if it is the smaller one.
+    world.cut(ALICE_2, true);
+    set(&mut world, ALICE_2, Some("Zed"), Some(png(500)));
+    world.run(Duration::from_secs(5));
+    set(&mut world, ALICE, Some("Ann"), Some(Vec::new()));
+    world.run(Duration::from_secs(60));
+    world.cut(ALICE_2, false);
+    for host in [ALICE_2, ALICE, BOB] {
+        sees(&mut world, host, ALICE, "Ann", None);
+    }
+    // In the same second: all agree.
+    world.cut(ALICE_2, true);
+    set(&mut world, ALICE_2, Some("One"), None);
+    set(&mut world, ALICE, Some("Two"), None);
+    world.run(Duration::from_secs(60));
+    world.cut(ALICE_2, false);
+    world.until("they agree", |world| {
+        let names = [ALICE, ALICE_2, BOB].map(|host| shown(world, host, ALICE).unwrap().name);
+        names[0] != "Ann" && names.iter().all(|name| *name == names[0])
+    });
+    // Emptied, on the other device too.
+    set(&mut world, ALICE, Some(""), None);
+    sees(&mut world, ALICE_2, ALICE, "", None);
+}

@@ -195,6 +195,49 @@ fn requests_that_cross_end_in_one_agreed_conversation() {
     world.settle(&[0, 1], chat, 2);
 }
 
+/// Whichever of the two conversations has the smaller id.
+#[test]
+fn who_declined_asks_and_both_agree() {
+    for seed in 60..66 {
+        let mut world = World::pair(seed);
+        let first = world.request(0, 1);
+        let decline = Command::DeclineRequest {
+            conversation: first,
+        };
+        assert_eq!(world.ask(1, decline), Ok(Reply::Done));
+        let ask = Command::SendRequest {
+            to: world.id(0),
+            text: String::new(),
+        };
+        let Ok(Reply::Conversation(second)) = world.ask(1, ask) else {
+            panic!("cannot ask");
+        };
+        // What each says before they have heard of each other goes along.
+        world.say(0, first, "from alice");
+        world.say(1, second, "from bob");
+        let agreed = |world: &mut World| {
+            let of = |world: &mut World, host| contacts(world, host)[0].conversation;
+            of(world, 0).filter(|chat| of(world, 1) == Some(*chat))
+        };
+        world.until("both have the same conversation with both texts", |world| {
+            agreed(world).is_some_and(|chat| {
+                (0..2).all(|host| world.is_ready(host, chat) && world.texts(host, chat).len() == 2)
+            })
+        });
+        world.run(Duration::from_secs(120));
+        let chat = agreed(&mut world).unwrap();
+        assert!(chat == first || chat == second);
+        for host in 0..2 {
+            assert!(contacts(&mut world, host)[0].confirmed);
+            let Ok(Reply::Conversations(all)) = world.ask(host, Command::Conversations) else {
+                panic!("no conversations");
+            };
+            assert_eq!(all.len(), 1, "host {host} with seed {seed}");
+        }
+        world.settle(&[0, 1], chat, 2);
+    }
+}
+
 #[test]
 fn nonsense_is_refused() {
     let (mut world, chat) = World::talking(7);

@@ -218,11 +218,14 @@ impl World {
         it.life += 1;
         it.events.clear();
         let store = Store::open(it.directory.join("node.db"), Durability::Process).unwrap();
+        // As it was changed in an earlier life.
+        let mut rows = store.accounts().unwrap().into_iter();
+        let row = rows.find(|row| row.number == it.number);
         let config = AccountConfig {
             local_id: LocalId::new(1),
             number: it.number,
             directory: it.directory.clone(),
-            display_name: it.name.into(),
+            display_name: row.unwrap().display_name,
             intake: it.intake,
             enabled: true,
         };

@@ -1,0 +1,53 @@
+"""Rows of the matrix: who is there."""
+from __future__ import annotations
+
+from jamipeer import Peer
+from matrix import expect, row, until
+
+
+def of(peer, who: str) -> dict:
+    return next(c for c in peer.contacts() if c["id"] == who)
+
+
+@row("presence", "none of whom nobody has seen; connected; announced, with the reason, of one that was "
+     "killed; connected again; a daemon tells its subscribers of an announcement")
+def presence(world):
+    pair = world.fresh()
+    pair.good = False
+    pair.request()
+    pair.b.accept_request(pair.chat)
+    pair.a.wait_member(pair.chat, pair.ids[pair.b])
+    for watcher in pair.both:
+        seen = pair.other(watcher)
+        who = pair.ids[seen]
+        if isinstance(watcher, Peer):
+            # It tells of announcements only: that somebody is there, and not that one went.
+            pair.stop(seen)
+            pair.stop(watcher)
+            watcher.start()
+            watcher.wait_registered()
+            mark = watcher.mark()
+            watcher.watch_presence(who)
+            pair.start(seen)
+            watcher.wait_for("newBuddyNotification", lambda e: e["buddy_uri"] == who
+                             and e["status"] >= 1, 60, mark)
+            continue
+        until(lambda: of(watcher, who)["presence"] == "connected",
+              f"{watcher.name} is connected", 60)
+        # It is gone, and its announcement is still on the DHT.
+        mark = watcher.mark()
+        seen.kill()
+        watcher.wait_for("newBuddyNotification", lambda e: e["buddy_uri"] == who
+                         and e["status"] == 1, 60, mark)
+        until(lambda: of(watcher, who)["presence"] == "available"
+              and of(watcher, who)["unreachable"],
+              f"{watcher.name} says why it cannot reach {seen.name}", 120)
+        mark = watcher.mark()
+        pair.start(seen)
+        watcher.wait_for("newBuddyNotification", lambda e: e["buddy_uri"] == who
+                         and e["status"] == 2, 120, mark)
+        until(lambda: of(watcher, who)["presence"] == "connected"
+              and not of(watcher, who)["unreachable"], "there is no reason any more", 10)
+        # Who has never been there.
+        watcher.add_contact("5" * 40)
+        expect(of(watcher, "5" * 40)["presence"] == "offline", "nobody is there")
