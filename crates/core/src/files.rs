@@ -6,8 +6,6 @@
 //! a path comes from the network but these hex digits.
 
 mod digest;
-#[cfg(target_arch = "x86_64")]
-mod keccak;
 mod sink;
 mod source;
 mod staging;
