@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from jamipeer import Peer
-from matrix import expect, row, until
+from matrix import expect, finish, row, until
 
 
 def of(peer, who: str) -> dict:
@@ -51,3 +51,18 @@ def presence(world):
         # Who has never been there.
         watcher.add_contact("5" * 40)
         expect(of(watcher, "5" * 40)["presence"] == "offline", "nobody is there")
+
+
+@row("presence", "somebody whose network is cut without a word is seen to be gone soon after something "
+     "was said, and has it when the network is back", pairs="BJ,BB",
+     why="a daemon tells of announcements only")
+def vanish(world):
+    pair = world.connected()
+    watcher, seen = pair.both
+    who = pair.ids[seen]
+    until(lambda: of(watcher, who)["presence"] == "connected", f"{watcher.name} is connected", 60)
+    seen.link(False)
+    pair.say(watcher, "are you there?")
+    until(lambda: of(watcher, who)["presence"] != "connected", f"{watcher.name} sees it", 60)
+    seen.link(True)
+    finish(pair, 180)

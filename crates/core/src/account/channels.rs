@@ -508,7 +508,7 @@ impl Account {
                 Ok(())
             }
             ChannelKind::SendProfile(_) => {
-                self.profile_gone(state.device);
+                self.profile_over(state.device);
                 Ok(())
             }
             ChannelKind::TakeProfile(incoming) => self.profile_ended(incoming),

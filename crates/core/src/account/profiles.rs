@@ -28,6 +28,9 @@ const PIECE: usize = 0xffff;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause before the end: a daemon of 2023 may lose what a channel brings that ends at once.
 const LINGER: Duration = Duration::from_millis(500);
+/// Pause before the next one: a daemon of 2023 drops a profile that begins before it has put the
+/// last one of that device away.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Profiles received at once; each may have [`MAX_LEN`] bytes.
 const AT_ONCE: usize = 8;
 /// And of one device, so that one that stalls does not keep others from it.
@@ -463,10 +466,20 @@ impl Account {
         self.close_channel(id)?;
         if let Some(sum) = sent {
             self.note_profile_sent(device, sum)?;
-            // It may have changed meanwhile.
-            self.offer_profile(device);
         }
         Ok(())
+    }
+
+    /// A channel on which a profile was sent is closed.
+    pub(super) fn profile_over(&mut self, device: DeviceId) {
+        let later = self.core.after(PAUSE);
+        self.core.timers.set(Timer::Profile(device), later);
+    }
+
+    /// A device may be sent another profile, if it has changed, or the last one did not arrive.
+    pub(super) fn profile_again(&mut self, device: DeviceId) {
+        self.profile_gone(device);
+        self.offer_profile(device);
     }
 
     /// Nothing is sent to a device any more.

@@ -69,7 +69,7 @@ const LASTING: [Op; 4] = [
 
 impl Account {
     pub(super) fn start_registration(&mut self) {
-        let later = self.core.after(super::conversation::MAINTAIN);
+        let later = self.core.after(super::conversation::opening::MAINTAIN);
         self.core.timers.set(Timer::Maintain, later);
         if self.core.config.enabled {
             self.set_state(RegistrationState::Trying, "");

@@ -28,6 +28,8 @@ pub(crate) enum Timer {
     Fetch(ConversationId, DeviceId),
     /// A fetch on a channel, or an answer on a `sip` channel, takes too long.
     Channel(ChannelId),
+    /// A device may be sent a profile again.
+    Profile(DeviceId),
     /// Look at the routing table of a group.
     Route(ConversationId),
     /// Try again to clone.

@@ -35,6 +35,10 @@ const PIECES: usize = 32;
 /// Bytes that may wait in the system before it takes more.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 64 * 1024;
+/// How long what was sent may stay without an acknowledgement (RFC 5482): the system would try
+/// for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// How long what was written before a close may take to leave.
 const LINGER: Duration = Duration::from_secs(10);
@@ -286,11 +290,16 @@ fn bind(v6: bool) -> io::Result<TcpListener> {
 }
 
 /// Small messages leave at once, and few bytes wait in the system, where nothing can
-/// overtake them any more: on a slow line a beacon would come too late.
+/// overtake them any more: on a slow line a beacon would come too late. A host that vanished
+/// without a word is given up soon after something was sent to it.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    {
+        let socket = socket2::SockRef::from(stream);
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+        socket.set_tcp_user_timeout(Some(UNANSWERED))?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Giving files to members of their conversations.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use baraza_link::{ChannelId, Peer, WRITE_WINDOW};
 use baraza_store::{FileRow, FileState, StoreError};
@@ -22,8 +22,8 @@ const AT_ONCE: usize = 16;
 const PIECE: usize = 4 * 0xffff;
 /// A device may take so long to take the next bytes.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A daemon of 2023 misses the end of a channel that ends when it opens, as with an empty file.
-const EMPTY: Duration = Duration::from_millis(500);
+/// A channel stays open so long: a daemon of 2023 misses the end of one that ends when it opens.
+const SHORTEST: Duration = Duration::from_millis(500);
 
 /// A file that somebody fetches.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(in crate::account) struct Serving {
     stage: Stage,
     /// Read, but not written to the channel yet.
     ready: Option<Bytes>,
+    /// The channel is not to end before.
+    not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Account {
                 Stage::Checking
             },
             ready: None,
+            not_before: None,
         };
         let kind = ChannelKind::ServeFile(Box::new(serving));
         let state = Channel::new(peer.device, peer.account, kind);
@@ -163,11 +166,13 @@ impl Account {
 
     /// Accepts, and begins when it is the channel's turn.
     fn give(&mut self, channel: ChannelId) {
+        let shortest = self.core.after(SHORTEST);
         if let Some(state) = self.channels.get_mut(&channel)
             && let ChannelKind::ServeFile(serving) = &mut state.kind
         {
             state.open = true;
             serving.stage = Stage::Waiting;
+            serving.not_before = Some(shortest);
             self.core.link(baraza_link::Command::Accept { channel });
             self.files.serving.waiting.push_back(channel);
             self.next_turns();
@@ -207,6 +212,7 @@ impl Account {
     /// Sends what there is and reads on, as far as there is room.
     pub(in crate::account) fn serve_file(&mut self, id: ChannelId) {
         let at = self.core.after(PATIENCE);
+        let now = self.core.now.instant;
         let Some(state) = self.channels.get_mut(&id) else {
             return;
         };
@@ -238,7 +244,14 @@ impl Account {
                 From::Path { path, start, end }
             }
             Stage::Open(source) => From::Open(source),
-            Stage::Over => return self.stop_giving(id),
+            Stage::Over => {
+                if let Some(later) = serving.not_before.filter(|at| *at > now) {
+                    serving.stage = Stage::Over;
+                    self.core.timers.set(Timer::Channel(id), later);
+                    return;
+                }
+                return self.stop_giving(id);
+            }
             stage @ (Stage::Checking | Stage::Reading) => {
                 serving.stage = stage;
                 return;
@@ -261,7 +274,6 @@ impl Account {
         channel: ChannelId,
         result: Result<FileProduct, FileError>,
     ) -> Result<(), StoreError> {
-        let soon = self.core.after(EMPTY);
         let Some(state) = self.channels.get_mut(&channel) else {
             return Ok(());
         };
@@ -269,10 +281,6 @@ impl Account {
             return Ok(());
         };
         match result {
-            Ok(FileProduct::Read { bytes, source }) if bytes.is_empty() && source.is_over() => {
-                serving.stage = Stage::Over;
-                self.core.timers.set(Timer::Channel(channel), soon);
-            }
             Ok(FileProduct::Read { bytes, source }) => {
                 serving.stage = if source.is_over() {
                     Stage::Over
