@@ -461,3 +461,22 @@ proptest! {
         prop_assert_eq!(again, archive);
     }
 }
+
+/// A salt is random, so that it may begin like the text of an archive without password.
+#[test]
+fn what_begins_with_a_brace_may_be_encrypted() {
+    let mut rng = Rng::from_seed(7);
+    for beginning in [&b"{"[..], b" {", b"\n{\""] {
+        let mut file = beginning.to_vec();
+        file.extend(rng.bytes::<400>());
+        assert!(Archive::is_encrypted(&file), "{beginning:?}");
+        assert!(matches!(
+            container::open_plain(&file),
+            Err(ArchiveError::PasswordNeeded)
+        ));
+        assert!(container::check_encrypted(&file).is_ok());
+    }
+    assert!(!Archive::is_encrypted(
+        br#"{"ringCAKey":"x","settings":{"a":"b"}}"#
+    ));
+}
