@@ -35,10 +35,9 @@ CREATE TABLE refs (
 ) STRICT, WITHOUT ROWID;
 
 -- Newest wordings, with what they are filtered by. Texts are prepared before (crates/store,
--- search/fold.rs), and not kept here a second time. Beginnings of two and three letters have an
--- index of their own: without it they took 76 ms in a million messages.
+-- search/fold.rs), and not kept here a second time.
 CREATE VIRTUAL TABLE search USING fts5(
-    text, scope, content='', contentless_delete=1, prefix='2 3',
+    text, scope, content='', contentless_delete=1,
     tokenize="unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 );
 CREATE TRIGGER entries_gone AFTER DELETE ON entries BEGIN
