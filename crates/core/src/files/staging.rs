@@ -82,9 +82,10 @@ impl Staging {
     pub fn finish(mut self) -> io::Result<Staged> {
         self.writer.sync()?;
         sync_directory(&self.directory)?;
+        let sha3 = self.writer.digest()?.finish();
         Ok(Staged {
             path: self.path.take().unwrap_or_default(),
-            sha3: self.writer.digest()?.finish(),
+            sha3,
             size: self.size,
         })
     }
@@ -107,14 +108,23 @@ impl Staged {
         name: u64,
         stop: &Stop,
     ) -> Result<Self, FileError> {
-        let mut file = File::open(source)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        let file = File::open(source)?;
+        if !file.metadata()?.is_file() {
             let text = format!("{} is not a file", source.display());
             return Err(FileError::Disk(text));
         }
+        Self::copy(file, directory, name, stop)
+    }
+
+    /// Takes a copy of an open file.
+    pub(crate) fn copy(
+        mut file: File,
+        directory: &Path,
+        name: u64,
+        stop: &Stop,
+    ) -> Result<Self, FileError> {
         let mut staging = Staging::create(directory, name)?;
-        need_room(directory, metadata.len())?;
+        need_room(directory, file.metadata()?.len())?;
         let most = u64::try_from(BLOCK).unwrap_or(u64::MAX);
         loop {
             if stop.is_set() {

@@ -54,18 +54,6 @@ pub fn open_content(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes a file that only its user may read, and that is not there yet.
-///
-/// # Errors
-/// If it is there, or cannot be made.
-pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
 /// Reads a plain file; `None` if there is none.
 ///
 /// # Errors
@@ -190,6 +178,10 @@ fn branch(git: &Path) -> io::Result<Option<CommitId>> {
 /// If it is none, or something cannot be read or written.
 pub fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     let mut input = open(from)?;
-    let mut out = create(to)?;
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
     io::copy(&mut input, &mut out)
 }

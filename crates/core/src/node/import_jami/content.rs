@@ -1,29 +1,27 @@
 //! Files that were sent and received, and profiles.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use baraza_store::ProfileRow;
-use baraza_swarm::{Message, Repository};
-use baraza_wire::{AccountId, CommitId, ConversationId, UnixTime};
+use baraza_swarm::{Message, Repository, Stop};
+use baraza_wire::{AccountId, CommitId, ConversationId, Rng, UnixTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::JamiAccount;
 use crate::account::profiles::stored;
 use crate::command::MAX_NAME;
-use crate::files::{Area, Digest};
+use crate::files::{Area, Staged};
 use crate::jami::source::{self, Found};
 use crate::protocol::transfer::{file_id, is_sha3, is_tid};
 use crate::protocol::vcard::Profile;
 
 /// Commits read at once.
 const PAGE: usize = 1000;
-/// Bytes copied at once.
-const BLOCK: usize = 256 << 10;
 
 /// A file that a message offers, and nobody took back.
 struct Offer {
@@ -52,7 +50,7 @@ pub(super) fn files(found: &Found, staging: &Path, id: ConversationId, report: &
             report.files = report.files.saturating_add(1);
             continue;
         }
-        let copied = take(&from.join(&offer.id), &to, &offer);
+        let copied = take(&from.join(&offer.id), &area, &to, &offer);
         match copied {
             Ok(()) => report.files = report.files.saturating_add(1),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -118,50 +116,28 @@ fn offers(repository: &Path) -> Result<BTreeMap<CommitId, Offer>, baraza_swarm::
 
 /// Copies a content. A daemon keeps links to files that its user has elsewhere: they are
 /// followed here, as only what has the hash that the message says is kept.
-fn take(from: &Path, to: &Path, offer: &Offer) -> io::Result<()> {
+fn take(from: &Path, area: &Area, to: &Path, offer: &Offer) -> io::Result<()> {
     // A name that leads out of the directory is none: it comes from a message.
     if offer.id.contains(['/', '\\', '\0']) {
         return Err(io::Error::other("its name cannot be one of a file"));
     }
-    let mut input = source::open_content(from)?;
+    let input = source::open_content(from)?;
     let about = input.metadata()?;
     if about.len() != offer.size {
         return Err(io::Error::other(
             "it has another length than its message says",
         ));
     }
-    if let Some(parent) = to.parent() {
-        baraza_store::files::private_directory(parent)?;
-    }
-    let copied = copy(&mut input, to, offer);
-    if copied.is_err() {
-        // What is left of it is no content.
-        fs::remove_file(to)?;
-    }
-    copied
-}
-
-fn copy(input: &mut File, to: &Path, offer: &Offer) -> io::Result<()> {
-    let mut out = source::create(to)?;
-    let mut digest = Digest::new();
-    let mut block = vec![0; BLOCK];
-    let mut left = offer.size;
-    while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-        let part = block.get_mut(..wanted).unwrap_or_default();
-        let count = input.read(part)?;
-        let part = part.get(..count).unwrap_or_default();
-        if part.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        digest.update(part);
-        out.write_all(part)?;
-        left = left.saturating_sub(u64::try_from(count).unwrap_or(left));
-    }
-    if digest.finish() != offer.sha3 {
+    let name = Rng::from_os().u64();
+    let staged =
+        Staged::copy(input, &area.staging(), name, &Stop::default()).map_err(io::Error::other)?;
+    if staged.sha3 != offer.sha3 {
+        staged.discard();
         return Err(io::Error::other("it is not what its message says"));
     }
-    out.sync_all()
+    let placed = to.parent().map(|directory| staged.place(directory));
+    placed.transpose().map_err(io::Error::other)?;
+    Ok(())
 }
 
 /// One's own profile and those of others, as far as they can be read.
