@@ -508,7 +508,10 @@ impl Account {
                 Ok(())
             }
             ChannelKind::SendProfile(_) => {
-                self.profile_over(state.device);
+                // Who asks for ours by itself is owed no other.
+                if !id.is_incoming() {
+                    self.profile_over(state.device);
+                }
                 Ok(())
             }
             ChannelKind::TakeProfile(incoming) => self.profile_ended(incoming),

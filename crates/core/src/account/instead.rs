@@ -8,7 +8,10 @@ use baraza_store::{OutboxKind, StoreError};
 use baraza_swarm::{Mode, Role};
 use baraza_wire::{AccountId, ConversationId};
 
-use crate::account::Account;
+use crate::account::{Account, CommandFailure};
+
+/// Conversations of a contact that may be on the way here before we follow it to one more.
+const MAX_OTHERS: usize = 4;
 
 impl Account {
     /// The role of an account in a conversation that is here.
@@ -36,6 +39,10 @@ impl Account {
         let ours = self.contacts.get(&contact).and_then(|row| row.conversation);
         let known = self.conversations.get(&theirs);
         if ours == Some(theirs) || known.is_some_and(|known| !known.is_left()) {
+            return Ok(());
+        }
+        // A contact that names another one each time gets no further.
+        if self.cloning_from(&contact).len() >= MAX_OTHERS {
             return Ok(());
         }
         // It asked, too, and was told to come to ours.
@@ -79,7 +86,15 @@ impl Account {
         }
         self.add_contact(contact, true, Some(*id))?;
         for other in waiting {
-            let texts = self.own_texts(&other).unwrap_or_default();
+            let texts = match self.own_texts(&other) {
+                Ok(texts) => texts,
+                Err(CommandFailure::Store(error)) => return Err(error),
+                Err(CommandFailure::Refused(error)) => {
+                    // What cannot be taken along stays where it is.
+                    tracing::warn!(conversation = %other, %error, "its texts cannot be read");
+                    continue;
+                }
+            };
             self.core.store.begin()?;
             for text in &texts {
                 self.core.store.add_unsent(number, text)?;

@@ -248,7 +248,8 @@ impl Account {
                 if let Some(later) = serving.not_before.filter(|at| *at > now) {
                     serving.stage = Stage::Over;
                     self.core.timers.set(Timer::Channel(id), later);
-                    return;
+                    // Others need not wait for that.
+                    return self.given(id);
                 }
                 return self.stop_giving(id);
             }
