@@ -54,11 +54,11 @@ crash: ## kill -9 at 1,000 random instants: nothing acknowledged is lost (ARGS="
 	cargo build --locked --package baraza --bins
 	testing/peers/crash.py --foreign "$(TARGET)/debug/jami-peer" --baraza "$(TARGET)/debug/baraza" $(ARGS)
 
-sim: ## the simulated network: 1,000-node DHT, two users under random faults
+sim: ## the simulated network: 1,000-node DHT; two users and groups of up to 200 under random faults
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
 
-bench: bench-build ## Baraza and the real daemon side by side (release build; method: docs/benchmarks.md)
+bench: bench-build ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd)
 	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	$(CROWD)

@@ -7,17 +7,17 @@
 import argparse
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "testing" / "peers"))
-from jamipeer import DhtNode, ForeignPeer, sandbox  # noqa: E402
+from jamipeer import DhtNode, ForeignPeer, PeerError, absolute, sandbox  # noqa: E402
 
 AIM = 60  # MiB
 SETTLE = 20  # seconds
+INDEXING = 1800  # seconds
 
 
 def main() -> int:
@@ -28,9 +28,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--keep", help="where the conversations stay for the next run")
     options = parser.parse_args()
-    words = shlex.split(options.foreign)
-    if os.sep in words[0]:
-        words[0] = os.path.abspath(words[0])
+    words = absolute(options.foreign)
     fill = os.path.abspath(options.fill)
     sandbox()
     with tempfile.TemporaryDirectory(prefix="baraza-crowd-") as temporary:
@@ -63,6 +61,8 @@ def prepare(peer, fill: str, options) -> None:
     peer.start()
     for chat in peer.conversations():
         while peer.count_messages(chat) < options.messages:
+            if time.monotonic() > begun + INDEXING:
+                raise PeerError(f"conversation {chat} is not indexed after {INDEXING} s")
             time.sleep(0.5)
     print(f"indexed in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
 

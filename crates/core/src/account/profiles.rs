@@ -373,14 +373,7 @@ impl Account {
             } => {
                 // Daemons of 2023 send it so to their other devices, too.
                 let may = self.profile_room(peer) && self.is_member(conversation, &peer.account);
-                may.then(|| {
-                    ChannelKind::TakeProfile(IncomingProfile {
-                        owner: peer.account,
-                        device: peer.device,
-                        version: version.clone(),
-                        bytes: Vec::new(),
-                    })
-                })
+                may.then(|| taken(peer, version))
             }
             TransferName::PulledProfile { conversation, uri } => {
                 let may = *uri == self.core.account && self.is_member(conversation, &peer.account);
@@ -395,14 +388,7 @@ impl Account {
             }
             TransferName::OwnProfile { version } => {
                 let may = peer.account == self.core.account && self.profile_room(peer);
-                may.then(|| {
-                    ChannelKind::TakeProfile(IncomingProfile {
-                        owner: peer.account,
-                        device: peer.device,
-                        version: version.clone(),
-                        bytes: Vec::new(),
-                    })
-                })
+                may.then(|| taken(peer, version))
             }
             TransferName::File(_) => None,
         }
@@ -550,6 +536,16 @@ impl Account {
         self.profiles.names.insert(owner, row.name);
         self.tell_profile(owner)
     }
+}
+
+/// A channel on which a peer sends the profile of its account.
+fn taken(peer: &Peer, version: &Version) -> ChannelKind {
+    ChannelKind::TakeProfile(IncomingProfile {
+        owner: peer.account,
+        device: peer.device,
+        version: version.clone(),
+        bytes: Vec::new(),
+    })
 }
 
 /// A picture as the database keeps it.
