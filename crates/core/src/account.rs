@@ -20,6 +20,7 @@ mod devices;
 mod divergence;
 mod drt;
 mod files;
+mod forgetful;
 mod git;
 mod groups;
 mod index;

@@ -179,6 +179,11 @@ impl UploadPack {
         }
     }
 
+    /// Whether the peer waits for a pack that is being made or sent.
+    pub fn is_answering(&self) -> bool {
+        matches!(self.state, State::Selecting(..) | State::Sending(_))
+    }
+
     /// Takes bytes of the channel, in any chunking. Drain [`Self::poll_output`] afterwards.
     pub fn receive(&mut self, bytes: &[u8], served: &dyn Served) {
         if matches!(self.state, State::Closed) {

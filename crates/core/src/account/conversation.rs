@@ -80,6 +80,9 @@ pub(super) struct PeerState {
     /// Fetch again when what is under way is over, unless all of these are here by then.
     /// Notices of daemons of 2023 come in any order.
     pub(super) wanted: BTreeSet<CommitId>,
+    /// How often it was asked for what it may have forgotten to tell of, since anything
+    /// happened.
+    pub(super) asked: u32,
 }
 
 /// A git channel of ours.
@@ -98,6 +101,7 @@ impl PeerState {
             failures: 0,
             refused: None,
             wanted: BTreeSet::new(),
+            asked: 0,
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use baraza_link::ChannelId;
-use baraza_store::{ConversationState, DeviceKind, Store, StoreError};
+use baraza_store::{ConversationState, Store, StoreError};
 use baraza_swarm::fetch::{Fetch, FetchLimits, FetchOutcome, FetchOutput, Local};
 use baraza_swarm::ingest::Fetched;
 use baraza_swarm::pack::PackLimits;
@@ -31,8 +31,6 @@ const REFUSAL: u32 = 6;
 /// A daemon of 2023 drops a notice that comes while it takes in a fetch.
 const AFTER_FETCH: Duration = Duration::from_millis(150);
 
-/// After the last news from a daemon of 2023, it is asked once more.
-const SURELY_ALL: Duration = Duration::from_secs(2);
 /// Commits of notices that come during a fetch; if there are more, the last do not count.
 const MAX_WANTED: usize = 256;
 
@@ -60,7 +58,7 @@ impl Local for Here<'_> {
 
 impl Account {
     /// What is under way with a device in a conversation.
-    fn peer(&mut self, id: ConversationId, device: DeviceId) -> Option<&mut PeerState> {
+    pub(super) fn peer(&mut self, id: ConversationId, device: DeviceId) -> Option<&mut PeerState> {
         let conversation = self.conversations.get_mut(&id)?;
         conversation.peers.get_mut(&device)
     }
@@ -387,6 +385,7 @@ impl Account {
         let (pack, head) = match outcome {
             FetchOutcome::UpToDate { head } => {
                 self.learned(id, device, &head)?;
+                self.ask_once_more(id, device);
                 return self.fetch_wanted(id, device);
             }
             FetchOutcome::Pack { pack, head } => (pack, head),
@@ -449,10 +448,8 @@ impl Account {
         conversation.merge(&mut self.core, head)?;
         self.members_changed(id)?;
         self.joined(&id)?;
-        if news && self.is_old(&device) {
-            // It may have forgotten to tell of what came after.
-            let later = self.core.after(SURELY_ALL);
-            self.core.timers.set(Timer::Fetch(id, device), later);
+        if news {
+            self.ask_afresh(id, device);
         }
         self.learned(id, device, &head)?;
         self.meet_devices(&id);
@@ -626,6 +623,7 @@ impl Account {
                     }
                 }
                 Some(Some(ServerOutput::Served { commit } | ServerOutput::UpToDate { commit })) => {
+                    self.ask_afresh(chat, device);
                     self.learned(chat, device, &commit)?;
                 }
                 Some(Some(ServerOutput::Pause)) => {
@@ -640,12 +638,6 @@ impl Account {
                 }
             }
         }
-    }
-
-    /// Whether a device may be a daemon of 2023, with what those forget.
-    fn is_old(&self, device: &DeviceId) -> bool {
-        let device = self.devices.get(device);
-        device.is_some_and(|device| device.row.kind != DeviceKind::New)
     }
 
     /// A device is known to have a commit, with its ancestors.

@@ -101,6 +101,7 @@ impl Account {
         if notices >= DOUBT {
             self.request_fetch(id, device, None)?;
         }
+        self.release_stuck(id, device, notices)?;
         self.notify(id, device, false)
     }
 

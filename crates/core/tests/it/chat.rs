@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use baraza_core::{Command, EventBody, Reply};
+use baraza_wire::ConversationId;
 
 use crate::world::{LATENCY, World};
 
@@ -34,6 +35,46 @@ fn old_peers_are_told_by_sip() {
     world.say(0, chat, "one");
     world.say(1, chat, "two");
     world.settle(&[0, 1], chat, 2);
+}
+
+/// Daemons of 2023 that may not tell of what they have.
+fn old_pair(seed: u64) -> (World, ConversationId) {
+    let mut world = World::pair(seed);
+    world.hosts[0].old = true;
+    world.hosts[1].old = true;
+    let chat = world.connect(0, 1);
+    world.say(0, chat, "one");
+    world.say(1, chat, "two");
+    world.settle(&[0, 1], chat, 2);
+    (world, chat)
+}
+
+#[test]
+fn what_an_old_peer_forgets_to_tell_of_is_asked_for_soon() {
+    let (mut world, chat) = old_pair(111);
+    world.hosts[1].mute = true;
+    // It fetches this, and tells nothing of what it says meanwhile; nor a little later.
+    world.say(0, chat, "three");
+    world.run(Duration::from_millis(500));
+    for (body, within, count) in [("four", 3, 4), ("five", 10, 5), ("six", 45, 6)] {
+        world.say(1, chat, body);
+        world.run(Duration::from_secs(within));
+        assert_eq!(world.texts(0, chat).len(), count, "{body} in {within} s");
+        world.run(Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn an_old_peer_that_waits_for_a_fetch_without_end_is_released() {
+    let (mut world, chat) = old_pair(112);
+    world.hosts[1].stuck = true;
+    world.say(0, chat, "three");
+    world.run(Duration::from_secs(2));
+    let before = world.unserved;
+    world.run(Duration::from_secs(45));
+    assert!(world.unserved > before, "it still waits");
+    world.hosts[1].stuck = false;
+    world.settle(&[0, 1], chat, 3);
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) accepted: Vec<(usize, String)>,
     /// Bytes written on channels in all.
     pub(crate) bytes: usize,
+    /// Git channels that who serves has closed.
+    pub(crate) unserved: usize,
 }
 
 pub(crate) struct Host {
@@ -77,6 +79,10 @@ pub(crate) struct Host {
     work: VecDeque<Work>,
     /// A host that gives wrong bytes of files.
     pub(crate) lies: bool,
+    /// A host whose notices are lost, as those of a daemon are whose account starts anew.
+    pub(crate) mute: bool,
+    /// A host that hears nothing on git channels that are there.
+    pub(crate) stuck: bool,
     pub(crate) events: Vec<Event>,
     replies: BTreeMap<RequestId, Result<Reply, CommandError>>,
     next_request: u64,
@@ -142,6 +148,7 @@ impl World {
             profile_bytes: 0,
             accepted: Vec::new(),
             bytes: 0,
+            unserved: 0,
         }
     }
 
@@ -196,6 +203,8 @@ impl World {
             holds_work: false,
             work: VecDeque::new(),
             lies: false,
+            mute: false,
+            stuck: false,
             events: Vec::new(),
             replies: BTreeMap::new(),
             next_request: 0,

@@ -217,12 +217,17 @@ impl World {
                     }
                 }
                 let instant = end.name.starts_with("msg:") || end.name == "sip";
+                let git = end.name.starts_with("git://");
                 let sent = LinkEvent::Sent {
                     channel,
                     bytes: bytes.len(),
                 };
                 self.send(host, LATENCY, Input::Link(sent));
                 if instant && self.swallow > 0 && self.rng.one_in(self.swallow) {
+                    return;
+                }
+                let lost = instant && self.hosts[host].mute;
+                if lost || git && self.hosts[other].stuck {
                     return;
                 }
                 let data = LinkEvent::Data {
@@ -235,6 +240,9 @@ impl World {
                 if let Some(end) = self.channels.remove(&(host, channel))
                     && self.channels.remove(&(end.host, end.channel)).is_some()
                 {
+                    if channel.is_incoming() && end.name.starts_with("git://") {
+                        self.unserved += 1;
+                    }
                     let closed = LinkEvent::Closed {
                         channel: end.channel,
                     };
