@@ -196,6 +196,9 @@ class Pair:
         has a row of its own)."""
         self.request()
         self.accept()
+        return self.warm()
+
+    def warm(self) -> "Pair":
         for sender in self.both:
             for attempt in range(6):
                 body = f"warm up {sender.name} {attempt}"

@@ -66,3 +66,42 @@ def vanish(world):
     until(lambda: of(watcher, who)["presence"] != "connected", f"{watcher.name} sees it", 60)
     seen.link(True)
     finish(pair, 180)
+
+
+def delivery(peer, chat: str, message: str = "") -> list:  # what no daemon has
+    return peer._request("delivery", {"conversation": chat, "message": message})
+
+
+@row("presence", "why a message has not arrived, of each device: not joined; gone without a word, with "
+     "the time of the next attempt; and that it has", pairs="BJ,JB,BB",
+     why="a daemon does not say")
+def why_not_yet(world):
+    pair = world.fresh()
+    pair.good = False
+    pair.request()
+    asker = pair.a
+    if not isinstance(asker, Peer):
+        early = delivery(asker, pair.chat)
+        expect([d["pending"] for d in early] == ["not_joined"] and early[0]["reason"],
+               f"it waits for {pair.b.name} to accept: {early}")
+    pair.accept()
+    pair.warm()
+    for sender in (peer for peer in pair.both if not isinstance(peer, Peer)):
+        other = pair.other(sender)
+        device = other.identity()["device_id"]
+        other.kill()
+        message = pair.say(sender, f"for {other.name}, who is gone")
+
+        def report():
+            devices = delivery(sender, pair.chat, message)
+            expect([d["device"] for d in devices] == [device], f"of one device: {devices}")
+            return devices[0]
+        # A device of 2023 is also left a notice on the DHT.
+        until(lambda: report()["pending"] in ("unanswered", "not_found", "failed", "told_by_dht")
+              and report()["next_try"] and report()["tries"],
+              f"{sender.name} says what it waits for", 60)
+        expect(not report()["delivered"] and report()["reason"], "in words, too")
+        pair.start(other)
+        until(lambda: report()["delivered"] and not report()["pending"],
+              f"{sender.name} knows that {other.name} has it", 120)
+    finish(pair)

@@ -168,6 +168,15 @@ impl Peer {
                 with.end()?;
                 self.ask(account, command).await
             }
+            "delivery" => {
+                let account = self.account(&mut with)?;
+                let command = Command::DeliveryStatus {
+                    conversation: conversation(&mut with)?,
+                    message: with.optional_id("message")?,
+                };
+                with.end()?;
+                self.ask(account, command).await
+            }
             "composing" => {
                 let account = self.account(&mut with)?;
                 let command = Command::SetComposing {
@@ -674,6 +683,7 @@ fn result(reply: Reply) -> anyhow::Result<Value> {
                 })
             })
             .collect(),
+        Reply::Delivery(devices) => json!(devices),
         Reply::History(messages) => messages.iter().map(flat).collect(),
         // As the daemon counts: without the newest.
         Reply::Count(count) => json!(count.saturating_sub(1)),
