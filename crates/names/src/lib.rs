@@ -14,6 +14,8 @@ pub mod client;
 pub mod json;
 pub mod name;
 pub mod record;
+#[cfg(feature = "test-util")]
+pub mod testing;
 
 pub use json::{AnswerError, Found, RequestError};
 pub use name::{LookupText, Name, NameError};

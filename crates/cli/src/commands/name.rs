@@ -96,22 +96,11 @@ fn show(context: &Context<'_>, found: &RegisteredName) -> Result<(), CliError> {
             ", not signed by its owner: the server alone says so"
         },
         if found.cached {
-            format!(", as of {}", time(found.resolved))
+            format!(", as of {}", output::date(found.resolved))
         } else {
             String::new()
         }
     ))
-}
-
-fn time(at: baraza_wire::UnixTime) -> String {
-    let millis = i64::try_from(at.millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis).map_or_else(
-        |_out_of_range| "some time ago".to_owned(),
-        |time| {
-            let time = time.to_zoned(jiff::tz::TimeZone::system());
-            time.strftime("%Y-%m-%d %H:%M").to_string()
-        },
-    )
 }
 
 fn show_server(settings: &NameServer) -> Result<(), CliError> {

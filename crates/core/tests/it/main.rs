@@ -20,6 +20,7 @@ mod groups;
 mod import_jami;
 mod intake;
 mod linking;
+mod names;
 mod node;
 mod odd;
 mod presence;

@@ -76,6 +76,8 @@ impl ServerUrl {
             return Err(ServerUrlError::Query);
         }
         let text = url.as_str().trim_end_matches('/').to_owned();
+        // With the slash at the end or without, it is the same server.
+        let url = Url::parse(&text).map_err(|_| ServerUrlError::NoAddress)?;
         Ok(Self { url, text })
     }
 
@@ -185,6 +187,9 @@ impl Query {
         if let Ok(id) = name.parse() {
             return Ok(Self::Id(id));
         }
+        if name.contains(':') {
+            return Err(NameError::Separator(':').into());
+        }
         let name = LookupText::new(name)?;
         let server = server.map(ServerUrl::parse).transpose()?;
         Ok(Self::Name { name, server })
@@ -280,7 +285,7 @@ mod tests {
         );
         assert_eq!(Query::parse("swarm:abc"), Err(QueryError::Conversation));
         assert_eq!(Query::parse("jami-auth://x/1"), Err(QueryError::Device));
-        for bad in ["", "a b", "@example.com", "alice@", "alice@bob@example.com", "a/b"] {
+        for bad in ["", "a b", "@example.com", "alice@", "alice@bob@example.com", "a/b", "jami:jami:alice"] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
     }

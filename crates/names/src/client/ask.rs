@@ -179,6 +179,12 @@ fn told(reason: &str) -> String {
     }
 }
 
+/// A server's own words, without what hides or turns around what stands beside it.
+fn harmless(words: &str) -> String {
+    let shown = |c: &char| *c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+    words.chars().filter(shown).take(MAX_REASON).collect()
+}
+
 impl Failure {
     /// For programs: stays the same over versions.
     pub fn code(&self) -> &'static str {
@@ -247,7 +253,11 @@ impl Ask {
             why,
         })?;
         let lied = |how| match how {
-            AnswerError::Json(_) | AnswerError::TooLarge => Failure::Garbled {
+            AnswerError::Json(words) => Failure::Garbled {
+                server: server(),
+                how: AnswerError::Json(harmless(&words)),
+            },
+            AnswerError::TooLarge => Failure::Garbled {
                 server: server(),
                 how,
             },
@@ -326,13 +336,10 @@ impl Ask {
     }
 
     fn refused(&self, answer: &Answer, reason: Option<String>) -> Failure {
-        // Nothing that hides, or turns around what stands beside it.
-        let shown = |c: &char| *c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
-        let reason = reason.unwrap_or_default();
         Failure::Refused {
             server: self.server.to_string(),
             status: answer.status,
-            reason: reason.chars().filter(shown).take(MAX_REASON).collect(),
+            reason: harmless(&reason.unwrap_or_default()),
         }
     }
 
