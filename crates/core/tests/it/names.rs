@@ -335,10 +335,15 @@ fn contacts_of_other_servers_are_shown_with_them() {
     let bob = world.id(1);
     world.other_names.add_unsigned("bobby", &bob);
     look_up(&mut world, 0, "bobby@other.test", false).unwrap();
+    let name = "Bob the Builder".to_owned();
+    world
+        .ask(1, Command::SetDisplayName { name: name.clone() })
+        .unwrap();
     world.connect(0, 1);
+    world.run(Duration::from_secs(60));
     let Ok(Reply::Contacts(contacts)) = world.ask(0, Command::Contacts) else {
         panic!("no contacts");
     };
     assert_eq!(contacts[0].registered_name, "bobby@other.test");
-    assert_eq!(contacts[0].name, "bob");
+    assert_eq!(contacts[0].name, name);
 }

@@ -190,6 +190,9 @@ impl Query {
         if name.contains(':') {
             return Err(NameError::Separator(':').into());
         }
+        if matches!(name, "." | "..") {
+            return Err(NameError::Separator('.').into());
+        }
         let name = LookupText::new(name)?;
         let server = server.map(ServerUrl::parse).transpose()?;
         Ok(Self::Name { name, server })
@@ -285,7 +288,7 @@ mod tests {
         );
         assert_eq!(Query::parse("swarm:abc"), Err(QueryError::Conversation));
         assert_eq!(Query::parse("jami-auth://x/1"), Err(QueryError::Device));
-        for bad in ["", "a b", "@example.com", "alice@", "alice@bob@example.com", "a/b", "jami:jami:alice"] {
+        for bad in ["", "a b", "@example.com", "alice@", "alice@bob@example.com", "a/b", "jami:jami:alice", ".."] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
     }

@@ -227,7 +227,9 @@ impl Ask {
             Question::Address(id) => format!("/addr/{}", id.to_hex()),
             Question::Register { name, .. } => format!("/name/{name}"),
         };
-        self.server.join(&path).ok()
+        let url = self.server.join(&path).ok()?;
+        // Dots mean something else in paths, encoded, too.
+        url.path().ends_with(&path).then_some(url)
     }
 
     /// What goes with it.
