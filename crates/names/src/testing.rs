@@ -214,10 +214,7 @@ pub fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
-fn serve(
-    stream: TcpStream,
-    answer: &mut impl FnMut(&Request) -> Vec<u8>,
-) -> std::io::Result<()> {
+fn serve(stream: TcpStream, answer: &mut impl FnMut(&Request) -> Vec<u8>) -> std::io::Result<()> {
     let mut input = BufReader::new(stream);
     let mut line = String::new();
     input.read_line(&mut line)?;

@@ -66,7 +66,13 @@ pub(crate) async fn add(
     } else {
         None
     };
-    Ok((StatusCode::CREATED, Json(Asked { id: Some(to), conversation })))
+    Ok((
+        StatusCode::CREATED,
+        Json(Asked {
+            id: Some(to),
+            conversation,
+        }),
+    ))
 }
 
 /// A contact.

@@ -13,9 +13,7 @@ use super::{contact_id, unexpected};
 use crate::body::Input;
 use crate::error::ApiError;
 use crate::server::State;
-use crate::types::names::{
-    ChangeNameServer, FindName, NameServer, RegisterName, RegisteredName,
-};
+use crate::types::names::{ChangeNameServer, FindName, NameServer, RegisterName, RegisteredName};
 
 /// Whose a name is: `alice` at the account's name server, `alice@example.com` at another one.
 /// What is known already is answered at once, unless `fresh` is said.
@@ -144,8 +142,7 @@ async fn settings(
 }
 
 fn read(text: &str) -> Result<client::Query, ApiError> {
-    client::Query::parse(text)
-        .map_err(|error| CommandError::Name(NameProblem::Query(error)).into())
+    client::Query::parse(text).map_err(|error| CommandError::Name(NameProblem::Query(error)).into())
 }
 
 async fn look_up(
@@ -200,9 +197,9 @@ impl From<NameProblem> for ApiError {
             NameProblem::Proposed(_) => {
                 error.hint("use it: baraza name server default; or another one")
             }
-            NameProblem::Asked(failure) if failure.is_open() => error.hint(
-                "if a name was being registered, perhaps it is by now: baraza name show",
-            ),
+            NameProblem::Asked(failure) if failure.is_open() => {
+                error.hint("if a name was being registered, perhaps it is by now: baraza name show")
+            }
             _ => error,
         }
     }

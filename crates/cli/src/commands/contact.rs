@@ -24,7 +24,9 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
                 return output::json(&asked);
             }
             output::line("Asked. They see your request when they are there; write already:")?;
-            let id = asked.id.map_or_else(|| body.id.trim().to_owned(), |id| id.to_hex());
+            let id = asked
+                .id
+                .map_or_else(|| body.id.trim().to_owned(), |id| id.to_hex());
             output::line(&format!("  baraza chat {id}"))
         }
         ContactAction::List { all } => {

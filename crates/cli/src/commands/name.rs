@@ -114,7 +114,11 @@ fn show_server(settings: &NameServer) -> Result<(), CliError> {
             "none: nobody is asked for names (baraza name server names.example.com, or default)",
         )?,
     }
-    if settings.server.as_ref().is_some_and(|url| url.starts_with("http://")) {
+    if settings
+        .server
+        .as_ref()
+        .is_some_and(|url| url.starts_with("http://"))
+    {
         output::line("over http: who is on the way can read and change what is asked")?;
     }
     if settings.only_signed {

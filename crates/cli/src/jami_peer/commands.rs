@@ -725,10 +725,7 @@ fn contact(contact: &Contact) -> Value {
         "conversationId".into(),
         json!(conversation.unwrap_or_default()),
     );
-    map.insert(
-        "registered_name".into(),
-        json!(contact.registered_name),
-    );
+    map.insert("registered_name".into(), json!(contact.registered_name));
     map.insert("presence".into(), json!(contact.presence));
     map.insert("unreachable".into(), json!(contact.unreachable));
     Value::Object(map)

@@ -342,9 +342,7 @@ impl Account {
     /// hinders that, it is tried again in the next round.
     pub(super) fn look_up_own_name(&mut self) {
         let own = self.core.account;
-        let asking = |open: &Open| {
-            matches!(&open.purpose, Purpose::NameOf(id, None) | Purpose::Verify(id, None) if *id == own)
-        };
+        let asking = |open: &Open| matches!(&open.purpose, Purpose::NameOf(id, None) | Purpose::Verify(id, None) if *id == own);
         let Ok(server) = self.names.server().cloned() else {
             return;
         };
@@ -389,7 +387,13 @@ impl Account {
         }
         let now = self.core.now.unix;
         let known = self.names.own_known;
-        if !known || self.names.own.as_ref().is_some_and(|row| is_stale(row, now)) {
+        if !known
+            || self
+                .names
+                .own
+                .as_ref()
+                .is_some_and(|row| is_stale(row, now))
+        {
             self.look_up_own_name();
         }
         let rows = self.core.store.names(self.core.config.number)?;

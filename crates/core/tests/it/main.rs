@@ -21,6 +21,7 @@ mod import_jami;
 mod intake;
 mod linking;
 mod names;
+mod names_node;
 mod node;
 mod odd;
 mod presence;

@@ -141,18 +141,27 @@ fn nobody_is_asked_as_long_as_no_server_is_chosen() {
 fn a_name_registered_by_one_is_found_by_the_other() {
     let mut world = pair(2);
     let registered = register(&mut world, 0, "alice").unwrap();
-    assert_eq!((registered.name.as_str(), registered.id), ("alice", world.id(0)));
+    assert_eq!(
+        (registered.name.as_str(), registered.id),
+        ("alice", world.id(0))
+    );
     assert_eq!(own_name(&mut world, 0), "alice");
     assert_eq!(heard(&world, 0), [(world.id(0), "alice".to_owned())]);
     let found = look_up(&mut world, 1, "Alice", false).unwrap();
-    assert_eq!((found.id, found.signed, found.cached), (world.id(0), true, false));
+    assert_eq!(
+        (found.id, found.signed, found.cached),
+        (world.id(0), true, false)
+    );
     // By the ID, too; the name is checked by asking for it.
     let alice = world.id(0);
     let found = look_up(&mut world, 1, &alice.to_hex(), true).unwrap();
     assert_eq!((found.name.as_str(), found.id), ("alice", alice));
     assert_eq!(
         world.names.requests[2..],
-        [format!("GET /addr/{}", alice.to_hex()), "GET /name/alice".into()]
+        [
+            format!("GET /addr/{}", alice.to_hex()),
+            "GET /name/alice".into()
+        ]
     );
     assert_eq!(heard(&world, 1), [(alice, "alice".to_owned())]);
     // It stays over a restart, without the network.
@@ -165,7 +174,9 @@ fn a_name_registered_by_one_is_found_by_the_other() {
     let found = look_up(&mut world, 1, "alice", false).unwrap();
     assert_eq!((found.id, found.cached), (alice, true));
     assert_eq!(
-        look_up(&mut world, 1, "alice", true).unwrap_err().to_string(),
+        look_up(&mut world, 1, "alice", true)
+            .unwrap_err()
+            .to_string(),
         "the name server https://names.test cannot be asked: nothing listens there"
     );
     // What is not there is not remembered.
@@ -180,7 +191,8 @@ fn a_name_registered_by_one_is_found_by_the_other() {
 fn registrations_are_refused_in_words() {
     let mut world = pair(3);
     register(&mut world, 0, "alice").unwrap();
-    let words = |world: &mut World, host, name| register(world, host, name).unwrap_err().to_string();
+    let words =
+        |world: &mut World, host, name| register(world, host, name).unwrap_err().to_string();
     assert_eq!(words(&mut world, 1, "alice"), "the name is taken");
     assert_eq!(
         words(&mut world, 0, "alicia"),
@@ -191,7 +203,10 @@ fn registrations_are_refused_in_words() {
     // What another account has signed is not even sent.
     let sent = world.names.requests.len();
     let foreign = world.ask(1, registration("alice", "bobby"));
-    assert!(matches!(foreign, Err(CommandError::Invalid(_))), "{foreign:?}");
+    assert!(
+        matches!(foreign, Err(CommandError::Invalid(_))),
+        "{foreign:?}"
+    );
     assert_eq!(world.names.requests.len(), sent);
     // One after the other.
     let first = world.command(1, registration("bob", "bob"));
@@ -213,7 +228,9 @@ fn a_server_that_lies_is_caught() {
     world.names.names.get_mut("mallory").unwrap().addr = String::new();
     let record = world.names.names["alice"].clone();
     world.names.names.insert("allie".into(), record);
-    let problem = look_up(&mut world, 1, "allie", false).unwrap_err().to_string();
+    let problem = look_up(&mut world, 1, "allie", false)
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         problem,
         "the name server https://names.test gave an answer that is not true: the signature \
@@ -251,8 +268,13 @@ fn a_server_that_lies_is_caught() {
         only_signed: Some(true),
     };
     world.ask(1, only_signed).unwrap();
-    let problem = look_up(&mut world, 1, "eve", false).unwrap_err().to_string();
-    assert!(problem.contains("without the owner's signature"), "{problem}");
+    let problem = look_up(&mut world, 1, "eve", false)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        problem.contains("without the owner's signature"),
+        "{problem}"
+    );
     assert!(look_up(&mut world, 1, "alice", true).unwrap().signed);
 }
 

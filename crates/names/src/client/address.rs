@@ -226,9 +226,15 @@ mod tests {
             "https://example.com:8080/names"
         );
         assert_eq!(server("http://10.0.0.1:80").unwrap(), "http://10.0.0.1");
-        assert_eq!(server("https://[fd77::1]:3000").unwrap(), "https://[fd77::1]:3000");
+        assert_eq!(
+            server("https://[fd77::1]:3000").unwrap(),
+            "https://[fd77::1]:3000"
+        );
         // What looks like another host is shown as what it is.
-        assert_eq!(server("ex\u{430}mple.com").unwrap(), "https://xn--exmple-4nf.com");
+        assert_eq!(
+            server("ex\u{430}mple.com").unwrap(),
+            "https://xn--exmple-4nf.com"
+        );
         assert!(ServerUrl::parse("http://a").unwrap().is_plain());
         assert_eq!(ServerUrl::public().unwrap().as_str(), DEFAULT_SERVER);
         assert_eq!(ServerUrl::parse("a.b/c").unwrap().short(), "a.b/c");
@@ -288,7 +294,16 @@ mod tests {
         );
         assert_eq!(Query::parse("swarm:abc"), Err(QueryError::Conversation));
         assert_eq!(Query::parse("jami-auth://x/1"), Err(QueryError::Device));
-        for bad in ["", "a b", "@example.com", "alice@", "alice@bob@example.com", "a/b", "jami:jami:alice", ".."] {
+        for bad in [
+            "",
+            "a b",
+            "@example.com",
+            "alice@",
+            "alice@bob@example.com",
+            "a/b",
+            "jami:jami:alice",
+            "..",
+        ] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
     }

@@ -292,12 +292,10 @@ impl Ask {
                     .map_err(|error| lied(AnswerError::Json(error.to_string())))?;
                 Ok(Outcome::Named(name))
             }
-            Question::Register { .. } => {
-                match registered_from_json(&answer.body).map_err(lied)? {
-                    (true, _) => Ok(Outcome::Registered),
-                    (false, reason) => Err(self.refused(&answer, reason)),
-                }
-            }
+            Question::Register { .. } => match registered_from_json(&answer.body).map_err(lied)? {
+                (true, _) => Ok(Outcome::Registered),
+                (false, reason) => Err(self.refused(&answer, reason)),
+            },
         }
     }
 

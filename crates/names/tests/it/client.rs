@@ -82,7 +82,10 @@ async fn the_existing_server_gives_and_finds_names() {
         },
     };
     let refused = asked(&forged).await;
-    assert!(matches!(refused, Err(Failure::Signature { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Failure::Signature { .. })),
+        "{refused:?}"
+    );
     assert_eq!(reference.lock().unwrap().names.len(), 1);
 }
 
@@ -103,7 +106,9 @@ async fn requests_look_as_those_of_clients_of_today() {
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["accept"], "*/*");
     assert_eq!(request.headers["connection"], "close");
-    asked(&registering(&url, "alice", "alice")).await.unwrap_err();
+    asked(&registering(&url, "alice", "alice"))
+        .await
+        .unwrap_err();
     let request = seen.lock().unwrap().remove(0);
     assert_eq!(request.method, "POST");
     assert_eq!(request.path, "/prefix/name/alice");
@@ -129,10 +134,17 @@ async fn what_cannot_be_asked_says_why() {
 
     let closes = Served::with(|_| Vec::new());
     let error = fails(&name(&closes.url(), "alice")).await;
-    assert!(error.to_string().starts_with("no answer of HTTP"), "{error}");
+    assert!(
+        error.to_string().starts_with("no answer of HTTP"),
+        "{error}"
+    );
     assert!(!error.sent);
     // Of a registration nobody knows then whether it was done.
-    assert!(fails(&registering(&closes.url(), "alice", "alice")).await.sent);
+    assert!(
+        fails(&registering(&closes.url(), "alice", "alice"))
+            .await
+            .sent
+    );
 
     let large = Served::with(|_| http(200, "", &"x".repeat((1 << 20) + 1)));
     let error = fails(&name(&large.url(), "alice")).await;
@@ -140,11 +152,17 @@ async fn what_cannot_be_asked_says_why() {
 
     let cut = Served::with(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec());
     let error = fails(&name(&cut.url(), "alice")).await;
-    assert!(error.to_string().starts_with("its answer is cut short"), "{error}");
+    assert!(
+        error.to_string().starts_with("its answer is cut short"),
+        "{error}"
+    );
 
     let busy = Served::with(|_| http(429, "Retry-After: 90\r\n", ""));
     let failure = asked(&name(&busy.url(), "alice")).await.unwrap_err();
-    assert!(failure.to_string().ends_with("try again in 90 seconds"), "{failure}");
+    assert!(
+        failure.to_string().ends_with("try again in 90 seconds"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -160,13 +178,22 @@ async fn redirections_are_followed_on_the_host_alone() {
     let error = fails(&name(&url, "loop")).await;
     assert_eq!(error.to_string(), "it redirects again and again");
     let error = fails(&name(&url, "elsewhere")).await;
-    assert_eq!(error.to_string(), "it redirects to another host, evil.example");
+    assert_eq!(
+        error.to_string(),
+        "it redirects to another host, evil.example"
+    );
     // A registration does not become a question.
     let error = fails(&registering(&url, "alice", "alice")).await;
-    assert_eq!(error.to_string(), "it redirects a registration (status 302)");
+    assert_eq!(
+        error.to_string(),
+        "it redirects a registration (status 302)"
+    );
     // It goes nowhere else, either: the signature is for this server.
     let error = fails(&registering(&url, "alice", "other")).await;
-    assert_eq!(error.to_string(), "it redirects to another host, evil.example");
+    assert_eq!(
+        error.to_string(),
+        "it redirects to another host, evil.example"
+    );
 }
 
 /// A server with a certificate of its own.

@@ -35,7 +35,7 @@ impl Account {
             }
             // There is no such pair of question and answer.
             (Ok(_), _) => Ok(()),
-            (Err(failure), _) => self.name_failed(&ask, &purpose, failure),
+            (Err(failure), _) => self.name_failed(&ask, &purpose, &failure),
         }
     }
 
@@ -50,11 +50,7 @@ impl Account {
         }
     }
 
-    fn reply_name(
-        &mut self,
-        request: Option<RequestId>,
-        result: Result<NameRow, NameProblem>,
-    ) {
+    fn reply_name(&mut self, request: Option<RequestId>, result: Result<NameRow, NameProblem>) {
         let Some(request) = request else {
             if let Err(problem) = result {
                 tracing::debug!(%problem, "a name was not confirmed");
@@ -127,13 +123,13 @@ impl Account {
         &mut self,
         ask: &Ask,
         purpose: &Purpose,
-        failure: Failure,
+        failure: &Failure,
     ) -> Result<(), StoreError> {
         let number = self.core.config.number;
         let server = ask.server.as_str();
         let mut problem = NameProblem::Asked(failure.clone());
         match (&ask.question, purpose) {
-            (Question::Name(name), _) if failure == Failure::NotFound => {
+            (Question::Name(name), _) if *failure == Failure::NotFound => {
                 let known = self.core.store.name(number, server, name.as_str())?;
                 if let Some(row) = known {
                     self.forget_name(&row)?;
@@ -142,7 +138,7 @@ impl Account {
                     problem = contradiction(ask, name);
                 }
             }
-            (Question::Address(id), _) if failure == Failure::NotFound => {
+            (Question::Address(id), _) if *failure == Failure::NotFound => {
                 self.names.own_known |= *purpose == Purpose::NameOf(self.core.account, None);
                 // A server may take a while to write down what it has promised.
                 let known = self.core.store.name_of(number, server, id)?;
@@ -187,7 +183,9 @@ impl Account {
     fn forget_name(&mut self, row: &NameRow) -> Result<(), StoreError> {
         let number = self.core.config.number;
         self.core.store.begin()?;
-        self.core.store.remove_name(number, &row.server, &row.name)?;
+        self.core
+            .store
+            .remove_name(number, &row.server, &row.name)?;
         self.name_changed(&row.id, &row.server, None);
         Ok(())
     }

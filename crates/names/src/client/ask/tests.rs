@@ -77,7 +77,13 @@ fn signed_answers_are_believed_whatever_their_server_is_like() {
     let mixed: String = mixed
         .chars()
         .enumerate()
-        .map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c })
+        .map(|(at, c)| {
+            if at % 2 == 0 {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            }
+        })
         .collect();
     for (key, addr) in [
         (key, format!("0x{mixed}")),
@@ -101,7 +107,11 @@ fn signed_answers_are_believed_whatever_their_server_is_like() {
         let other = name("alice2").understand(answer(200, &body), false);
         assert!(matches!(other, Err(Failure::Lied { .. })), "{other:?}");
         let unnamed = body.replace(r#""name":"Alice","#, "");
-        assert!(name("alice").understand(answer(200, &unnamed), true).is_ok());
+        assert!(
+            name("alice")
+                .understand(answer(200, &unnamed), true)
+                .is_ok()
+        );
         let stolen = unnamed.replace(&addr, ID);
         assert_eq!(
             words(&name("alice"), 200, &stolen),
@@ -250,7 +260,10 @@ fn names_of_accounts_are_only_what_the_server_says() {
     let nobody = words(&address(), 200, r#"{"name":""}"#);
     assert_eq!(nobody, "no such name is registered");
     let odd = words(&address(), 200, "{\"name\":\"a\u{202e}b\"}");
-    assert!(odd.contains("does not answer as a name server does"), "{odd}");
+    assert!(
+        odd.contains("does not answer as a name server does"),
+        "{odd}"
+    );
 }
 
 #[test]
