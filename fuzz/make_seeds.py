@@ -203,6 +203,18 @@ for entries in ({}, {"authScheme": ""}, {"authScheme": "password"}, {"password":
 for tail in ("123456", "999999/further", "12345", "12345a"):
     seed("link_token", f"jami-auth://{'0123456789abcdef' * 4}/{tail}".encode())
 
+names = text("account-nameservice/http.log")
+for which, status in ((0, 67), (1, 67), (2, 67), (0, 134), (2, 134), (2, 143)):
+    for answer in re.findall(r"(?m)^<<< \d+ (\{.*\})$", names):
+        seed("name_answer", bytes([which, status]) + answer.encode())
+    for answer in ('{"success": true}', '{"success": false, "error": "name already registered"}',
+                   '{"name": "alice", "addr": "0x' + "07" * 20 + '"}', "<html>"):
+        seed("name_answer", bytes([which, status]) + answer.encode())
+for query in ("alice", "BOB-TEST_1", "alice@example.com", "bob@http://10.0.0.1:3000/ns", "jami:alice",
+              "jami:f2c815f5554bcc22689ce84d45aefdda1bce9146", "swarm:0123", "x@[fd77::1]:80",
+              "ring:f2c815f5554bcc22689ce84d45aefdda1bce9146@ring.dht", "\u00e4rger"):
+    seed("name_query", query.encode())
+
 for name in ("head-messages.txt", "head-group-messages.txt"):
     for lines in re.findall(r"\[msg:.*\n +hex ([0-9a-f]+)", text(name)):
         packed = bytes.fromhex(lines)

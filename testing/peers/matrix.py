@@ -68,6 +68,7 @@ class World:
         self.node = None
         self.serial = 0
         self.pair: Pair | None = None
+        self.names = None  # the name server of players made from now on
 
     def bootstrap_from(self, kind: str) -> None:
         """A new, empty DHT of that kind: dead nodes in an old one would slow it."""
@@ -81,14 +82,14 @@ class World:
         else:
             self.node = DhtNode(self.root)
 
-    def fresh(self, kinds: str = "") -> "Pair":
+    def fresh(self, kinds: str = "", password: str = "") -> "Pair":
         """Two new players, each with an account; of other kinds than the column's, if given."""
         self.bootstrap_from(self.options.dht)
-        return self.new_pair(kinds)
+        return self.new_pair(kinds, password)
 
-    def new_pair(self, kinds: str = "") -> "Pair":
+    def new_pair(self, kinds: str = "", password: str = "") -> "Pair":
         self.serial += 1
-        self.pair = Pair(self, kinds or self.pair_name)
+        self.pair = Pair(self, kinds or self.pair_name, password)
         return self.pair
 
     def connected(self) -> "Pair":
@@ -98,9 +99,10 @@ class World:
         return self.pair
 
     def player(self, kind: str, name: str):
+        more = {"name_server": self.names.url} if self.names else {}
         if kind == "J":
-            return Peer(name, self.root, debug=True)
-        return ForeignPeer(shlex.split(self.options.foreign), name, self.root)
+            return Peer(name, self.root, debug=True, **more)
+        return ForeignPeer(shlex.split(self.options.foreign), name, self.root, **more)
 
     def discard(self) -> None:
         if self.pair:
@@ -158,7 +160,7 @@ def absent(peer, event: str, predicate, since: int, seconds: float = QUIET) -> N
 class Pair:
     """Two players; `a` asks. Keeps account of what was said."""
 
-    def __init__(self, world: World, kinds: str):
+    def __init__(self, world: World, kinds: str, password: str = ""):
         self.world, self.good, self.chat = world, True, ""
         number = world.serial
         self.a = world.player(kinds[0], f"asker{number}")
@@ -168,8 +170,8 @@ class Pair:
         self.more: list = []                 # further players, closed with these
         self.since = {self.a: 0, self.b: 0}  # where the events of this life begin
         self.ids = dict(zip((self.a, self.b), together(
-            lambda: self.a.create_account("Asker")["jami_id"],
-            lambda: self.b.create_account("Asked")["jami_id"])))
+            lambda: self.a.create_account("Asker", password)["jami_id"],
+            lambda: self.b.create_account("Asked", password)["jami_id"])))
 
     @property
     def both(self):
@@ -787,6 +789,7 @@ import matrix_keep  # noqa: E402,F401
 import matrix_life  # noqa: E402,F401
 import matrix_linking  # noqa: E402,F401
 import matrix_files  # noqa: E402,F401
+import matrix_names  # noqa: E402,F401
 import matrix_presence  # noqa: E402,F401
 import matrix_relay  # noqa: E402,F401
 import matrix_signs  # noqa: E402,F401

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, profiles, signs, status, views,
+    linking, names, profiles, signs, status, views,
 };
 use crate::{error, types};
 
@@ -33,6 +33,7 @@ use crate::{error, types};
         contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
         contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
         contacts::block_asker,
+        names::find, names::of, names::register, names::server, names::change_server,
         bundles::export, bundles::import,
         conversations::list, conversations::show, conversations::members,
         conversations::history, conversations::send, conversations::message,

@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod jami;
 pub(crate) mod linking;
+pub(crate) mod names;
 pub(crate) mod profiles;
 pub(crate) mod signs;
 pub(crate) mod status;
@@ -68,6 +69,12 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/contacts/{id}/profile", get(profiles::show))
         .route("/contacts/{id}/block", post(contacts::block))
         .route("/contacts/{id}/unblock", post(contacts::unblock))
+        .route("/names", get(names::find).post(names::register))
+        .route("/names/of/{id}", get(names::of))
+        .route(
+            "/names/server",
+            get(names::server).patch(names::change_server),
+        )
         .route("/requests", get(contacts::requests))
         .route("/requests/{conversation}/accept", post(contacts::accept))
         .route("/requests/{conversation}/decline", post(contacts::decline))
@@ -267,6 +274,7 @@ impl From<CommandError> for ApiError {
             CommandError::Blocked => Self::conflict("blocked", text),
             CommandError::NotMember => Self::new(StatusCode::FORBIDDEN, "not_member", text),
             CommandError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "not_allowed", text),
+            CommandError::Name(problem) => problem.into(),
             CommandError::Invalid(_) => Self::unprocessable("invalid", text),
             CommandError::Document => {
                 Self::new(StatusCode::NOT_IMPLEMENTED, "document_not_supported", text)
@@ -292,6 +300,7 @@ impl From<NodeError> for ApiError {
             NodeError::NoSuchAccount => no_such_account(),
             NodeError::NoSuchDevice => Self::not_found("no_such_device", text),
             NodeError::Exists(_) => Self::conflict("account_exists", text),
+            NodeError::Name(problem) => problem.into(),
             NodeError::Archive(_) => Self::unprocessable("archive_refused", text),
             NodeError::WrongPassword => Self::unprocessable("wrong_password", text),
             NodeError::PasswordNeeded => Self::unprocessable("password_needed", text),

@@ -3,6 +3,7 @@
 //! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
 
 pub mod keep;
+pub mod names;
 mod views;
 
 use std::collections::BTreeMap;
@@ -218,8 +219,12 @@ pub struct Contact {
     /// Its Jami ID.
     #[schema(value_type = String)]
     pub id: AccountId,
-    /// The name it shows; empty if that is not known.
+    /// The name it shows, which anybody may show; empty if that is not known.
     pub name: String,
+    /// The name registered for it, which nobody else has; with `@` and the name server if
+    /// that is not the account's own. Empty if none is known.
+    #[serde(default)]
+    pub registered_name: String,
     /// When it was added.
     #[schema(value_type = u64)]
     pub added: UnixTime,
@@ -243,6 +248,7 @@ impl From<core::Contact> for Contact {
         Self {
             id: contact.id,
             name: contact.name,
+            registered_name: contact.registered_name,
             added: contact.added,
             confirmed: contact.confirmed,
             blocked: contact.banned,
@@ -257,7 +263,8 @@ impl From<core::Contact> for Contact {
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddContact {
-    /// Its Jami ID: 40 hex digits, with or without `jami:` before them.
+    /// Its Jami ID, or its name at the account's name server, or `name@server`; with or
+    /// without `jami:` before it, as scanned from a code.
     pub id: String,
     /// A note that goes with the request.
     #[serde(default)]
@@ -597,6 +604,10 @@ pub struct AutoAccept {
 /// A conversation that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Asked {
+    /// Who is asked: a Jami ID.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<AccountId>,
     /// The conversation; the other comes into it by accepting.
     #[schema(value_type = Option<String>)]
     pub conversation: Option<ConversationId>,

@@ -77,6 +77,11 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: ContactAction,
     },
+    /// Look up, register and show names; choose who is asked for them
+    Name {
+        #[command(subcommand)]
+        action: NameAction,
+    },
     /// Answer people who ask to become a contact
     Request {
         #[command(subcommand)]
@@ -548,12 +553,48 @@ pub(crate) enum BackupAction {
     },
 }
 
+/// What is done with names.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NameAction {
+    /// Tell whose a name is
+    Lookup {
+        /// The name; or name@server, for one at another server
+        name: String,
+        /// Ask the server though the answer is known
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Register a name for the account, for ever
+    Register {
+        /// The name: 3 to 32 letters, digits, - and _
+        name: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Show which server is asked for names, or choose it
+    Server {
+        /// Its address, as names.example.com; "default" for the public one of Jami; "none"
+        server: Option<String>,
+        /// Whether answers without the owner's signature are believed
+        #[arg(long, value_enum)]
+        unsigned: Option<Switch>,
+    },
+    /// Show your registered name, or somebody's
+    Show {
+        /// A contact, or any Jami ID; you if left out
+        who: Option<String>,
+        /// Ask the server though the answer is known
+        #[arg(long)]
+        fresh: bool,
+    },
+}
+
 /// What is done with contacts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContactAction {
     /// Add somebody and ask them
     Add {
-        /// Their Jami ID
+        /// Their Jami ID or registered name, name@server, or what a code of theirs says
         id: String,
         /// A note that goes with the request
         #[arg(long, default_value = "")]

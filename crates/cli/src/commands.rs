@@ -11,6 +11,7 @@ mod files;
 mod jami;
 pub(crate) mod linking;
 mod message;
+mod name;
 mod profile;
 mod request;
 mod signs;
@@ -96,6 +97,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             };
             profile::run(&context, who, change, save_picture.as_deref()).await
         }
+        Action::Name { action } => name::run(&context, action).await,
         Action::Request { action } => request::run(&context, action).await,
         Action::Read { who, message } => signs::read(&context, &who, message).await,
         Action::Send {

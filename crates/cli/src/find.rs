@@ -83,6 +83,14 @@ pub(crate) async fn contact(
     let path = format!("/accounts/{}/contacts", account.account);
     let list: Vec<Contact> = client.get(&path).await?;
     let wanted = wanted(who);
+    // A whole registered name is one contact's; what somebody shows may be anybody's.
+    if let Some(at) = list
+        .iter()
+        .position(|contact| !wanted.is_empty() && contact.registered_name == wanted)
+    {
+        let mut list = list;
+        return Ok(list.swap_remove(at));
+    }
     pick(list, "contact", who, |contact| {
         begins(&contact.id.to_hex(), &wanted)
     })

@@ -276,7 +276,7 @@ impl Bench {
                     result.expect("an answer");
                     self.answered += 1;
                 }
-                Output::Dht(_) | Output::Linking(_) | Output::OpenArchive(_) => {}
+                Output::Dht(_) | Output::Linking(_) | Output::OpenArchive(_) | Output::Name(_) => {}
             }
         }
         assert_eq!(self.account.failure(), None);

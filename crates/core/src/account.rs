@@ -32,6 +32,7 @@ mod known;
 mod linking;
 mod merge;
 mod messages;
+mod names;
 mod own;
 mod own_profile;
 mod preferences;
@@ -70,6 +71,9 @@ use files::{FileNews, Files};
 pub use intake::IntakeLimits;
 use intake::Intakes;
 use linking::Linking;
+pub use names::NameQuery;
+use names::Names;
+pub(crate) use names::SERVER as NAME_SERVER;
 use profiles::Profiles;
 use registration::{Op, Registration};
 use requests::Lookup;
@@ -122,6 +126,8 @@ pub enum Output {
     /// To be opened aside, as it takes long: the account's archive, brought up to date, for a
     /// device being linked. What came of it goes to [`Account::handle_archive`].
     OpenArchive(Password),
+    /// To be asked of a name server; what came of it goes to [`Account::handle_name`].
+    Name(NameQuery),
     /// How far the linking of a device is, for clients.
     Linking(LinkStatus),
 }
@@ -161,6 +167,7 @@ pub struct Account {
     sync: SyncState,
     files: Files,
     profiles: Profiles,
+    names: Names,
     /// Conversations of which not all messages are in their view yet.
     behind: BTreeSet<ConversationId>,
     /// Devices that were revoked.
@@ -323,6 +330,7 @@ impl Account {
             sync: SyncState::default(),
             files: Files::default(),
             profiles: Profiles::default(),
+            names: Names::default(),
             behind: BTreeSet::new(),
             revoked: Revoked::default(),
             linking: None,
@@ -336,6 +344,7 @@ impl Account {
         account.load_conversations()?;
         account.load_files()?;
         account.load_profiles()?;
+        account.load_names()?;
         account.behind = account.find_behind();
         account.update_all_routing()?;
         account.start_registration();
@@ -555,6 +564,7 @@ impl Account {
         let replies = std::mem::take(&mut self.core.replies).into_iter();
         let mut waiting: Vec<RequestId> = replies.map(|(request, _)| request).collect();
         waiting.extend(self.files.take_requests());
+        waiting.extend(self.names.take_requests());
         for conversation in self.conversations.values_mut() {
             waiting.extend(conversation.take_requests());
         }
@@ -596,6 +606,7 @@ impl Account {
             Timer::TellSync => return self.tell_sync(),
             Timer::PostSync => self.post_sync(),
             Timer::Linking => self.linking_timeout(),
+            Timer::Names => return self.names_round(),
         }
         Ok(())
     }

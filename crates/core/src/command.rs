@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use baraza_names::client::Query;
+use baraza_names::{Name, Registration};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{FileStatus, LocalId, Message, Presence, RegistrationState};
 use crate::files::Staged;
 use crate::link_device::LinkToken;
+use crate::names::{NameFound, NameProblem, NameServerChoice, NameSettings};
 use crate::view::{Entry, Page, PageAt, Search, SearchPage};
 
 /// Longest text of a message, in bytes. Existing peers know no limit, but their channels and
@@ -59,6 +62,29 @@ pub enum Command {
         to: AccountId,
         /// A note for the asked; existing peers show it nowhere.
         text: String,
+    },
+    /// The registered name of somebody, or whose a name is: [`Reply::Name`].
+    LookUpName {
+        /// Who is meant.
+        query: Query,
+        /// Whether the server is asked though the answer is known.
+        fresh: bool,
+    },
+    /// Registers a name: [`Reply::Name`]. See `Node::register_name`, which signs it.
+    RegisterName {
+        /// The name.
+        name: Name,
+        /// What the account signed.
+        registration: Box<Registration>,
+    },
+    /// Which name server is asked: [`Reply::NameSettings`].
+    NameSettings,
+    /// Changes that; what is `None` stays: [`Reply::NameSettings`].
+    ChangeNameSettings {
+        /// The server.
+        server: Option<NameServerChoice>,
+        /// Whether answers without the owner's signature are refused.
+        only_signed: Option<bool>,
     },
     /// Requests that await an answer: [`Reply::Requests`].
     Requests,
@@ -424,6 +450,10 @@ pub enum Reply {
     Identity(Identity),
     /// What an account shows of itself.
     Profile(ShownProfile),
+    /// A registered name.
+    Name(NameFound),
+    /// Which name server is asked.
+    NameSettings(NameSettings),
     /// A conversation.
     Conversation(ConversationId),
     /// A message.
@@ -476,7 +506,7 @@ pub struct Identity {
     pub device_id: DeviceId,
     /// The name it shows.
     pub display_name: String,
-    /// The registered name; empty as long as there is no name service.
+    /// The name registered for it at its name server; empty if none is known.
     pub registered_name: String,
     /// The connection.
     pub state: RegistrationState,
@@ -528,6 +558,9 @@ pub struct Contact {
     pub id: AccountId,
     /// The name it shows; empty if that is not known.
     pub name: String,
+    /// The name registered for it, with the server if that is not the account's own; empty
+    /// if none is known.
+    pub registered_name: String,
     /// When it was added.
     pub added: UnixTime,
     /// Whether it is known to have us, too.
@@ -827,6 +860,9 @@ pub enum CommandError {
     /// No device is being linked, or nothing is asked of the user now.
     #[error("no device waits for an answer")]
     NoLink,
+    /// Nothing came of a question about names.
+    #[error(transparent)]
+    Name(#[from] NameProblem),
     /// Too much is waiting already.
     #[error("too many commands are waiting")]
     Busy,

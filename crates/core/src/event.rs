@@ -212,6 +212,15 @@ pub enum EventBody {
         /// Whether there is a picture.
         picture: bool,
     },
+    /// The registered name of an account is known now, one's own or another's, or changed.
+    NameChanged {
+        /// Whose.
+        id: AccountId,
+        /// The name; empty if the account has none any more.
+        name: String,
+        /// The name server that says so.
+        server: String,
+    },
     /// A file's whereabouts changed, or some more of it is here.
     FileChanged {
         /// In which conversation.

@@ -17,13 +17,14 @@ pub mod files;
 pub mod jami;
 pub mod keys;
 pub mod link_device;
+pub mod names;
 pub mod node;
 pub mod protocol;
 pub mod relay;
 pub mod view;
 
 pub use account::{
-    AUTO_ACCEPT, Account, AccountConfig, Done, IntakeLimits, Output, RequestId, Work,
+    AUTO_ACCEPT, Account, AccountConfig, Done, IntakeLimits, NameQuery, Output, RequestId, Work,
 };
 pub use command::{Command, CommandError, FileSource, ProfileChange, Reply, Settings, SharedFile};
 pub use event::{Event, EventBody, FileStatus, LocalId, Message};

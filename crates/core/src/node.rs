@@ -8,6 +8,7 @@ mod engine;
 mod import_jami;
 mod keep;
 mod linking;
+mod names;
 mod pin;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use baraza_dht::driver::{DhtHandle, DriverConfig, DriverError, Port};
 use baraza_identity::account::Step;
 use baraza_identity::{Archive, Password};
+use baraza_names::client::HttpClient;
 use baraza_store::{AccountRow, DirectoryLock, Durability, LockError, Store, StoreError, files};
 use baraza_wire::{AccountId, Now, Rng, UnixTime};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ use crate::command::{Command, CommandError, Reply};
 use crate::event::{Event, EventBody, LocalId, RegistrationState};
 use crate::files::Staging;
 use crate::keys::{Keys, KeysError};
+use crate::names::NameProblem;
 pub use bundles::{BundleReport, Since};
 use engine::{ENABLED, Ended, Engine};
 pub use import_jami::{JamiAccount, JamiImport, JamiReport};
@@ -98,6 +101,9 @@ pub enum NodeError {
     /// A device is being linked already.
     #[error("another linking is under way; cancel that, or wait until it is done")]
     LinkRunning,
+    /// A name cannot be registered.
+    #[error(transparent)]
+    Name(#[from] NameProblem),
     /// Nothing is being linked, or nothing is asked of the user now.
     #[error("nothing is being linked that waits for this")]
     NoLink,
@@ -171,6 +177,8 @@ struct Inner {
     store: Mutex<Store>,
     engines: Mutex<BTreeMap<LocalId, Running>>,
     dht: DhtHandle,
+    /// Asks name servers.
+    names: HttpClient,
     /// The linking of this machine to an account, if it was begun.
     new_link: Mutex<Option<NewLink>>,
     /// Held by whoever stops, starts or removes an account.
@@ -265,6 +273,7 @@ impl Node {
                 store: Mutex::new(store),
                 engines: Mutex::new(BTreeMap::new()),
                 dht,
+                names: HttpClient::new(),
                 new_link: Mutex::new(None),
                 lives: tokio::sync::Mutex::default(),
                 archives: Mutex::new(()),

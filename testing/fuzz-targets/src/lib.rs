@@ -18,6 +18,7 @@ mod dht;
 mod identity;
 mod link;
 mod mux;
+mod names_client;
 mod swarm;
 mod wire;
 
@@ -52,6 +53,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msg_channel", core::msg_channel),
     ("msgpack", wire::msgpack),
     ("mux", mux::mux),
+    ("name_answer", names_client::name_answer),
+    ("name_query", names_client::name_query),
     ("pack", swarm::pack),
     ("packet", dht::packet),
     ("peer_request", link::peer_request),

@@ -223,7 +223,7 @@ impl NodeHost {
                 Output::Reply { request, result } => Told::Reply(request, result),
                 Output::Event(event) => Told::Event(Box::new(event)),
                 // No devices are linked here.
-                Output::Linking(_) | Output::OpenArchive(_) => return Step::Go,
+                Output::Linking(_) | Output::OpenArchive(_) | Output::Name(_) => return Step::Go,
                 Output::Work(work) => {
                     self.account.handle_work(now, work.run());
                     return Step::Go;

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use baraza_core::{Command, LocalId, Reply};
-use baraza_wire::{ConversationId, id::parse_account_uri};
+use baraza_wire::ConversationId;
 
-use super::{contact_id, conversation_id, unexpected};
+use super::{contact_id, conversation_id, names, unexpected};
 use crate::body::Input;
 use crate::error::ApiError;
 use crate::server::State;
@@ -24,21 +24,22 @@ pub(crate) async fn list(
     contacts(&state, account).await.map(Json)
 }
 
-/// Adds a contact and asks it. Asks again if it is a contact already; unblocks a blocked one.
+/// Adds a contact and asks it. Asks again if it is a contact already; unblocks a blocked one. A
+/// name is looked up at its server first.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/contacts", tag = "contacts",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = AddContact,
-    responses((status = 201, body = Asked), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Asked), (status = 422, body = crate::error::ErrorBody),
+        (status = 404, body = crate::error::ErrorBody, description = "Nobody has the name"),
+        (status = 502, body = crate::error::ErrorBody,
+            description = "The name server cannot be asked, or does not tell the truth")))]
 pub(crate) async fn add(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
     Input(add): Input<AddContact>,
 ) -> Result<(StatusCode, Json<Asked>), ApiError> {
     let account = state.account(&account)?;
-    let to = parse_account_uri(add.id.trim()).map_err(|_not_an_id| {
-        ApiError::unprocessable("bad_id", "that is no Jami ID")
-            .hint("a Jami ID has 40 hexadecimal digits")
-    })?;
+    let to = names::person(&state, account, &add.id).await?;
     if contacts(&state, account)
         .await?
         .iter()
@@ -65,7 +66,13 @@ pub(crate) async fn add(
     } else {
         None
     };
-    Ok((StatusCode::CREATED, Json(Asked { conversation })))
+    Ok((
+        StatusCode::CREATED,
+        Json(Asked {
+            id: Some(to),
+            conversation,
+        }),
+    ))
 }
 
 /// A contact.

@@ -234,9 +234,13 @@ fn show(context: &Context<'_>, account: &Account) -> Result<(), CliError> {
         return output::json(account);
     }
     output::line(&format!(
-        "Jami ID  {}\nname     {}\ndevice   {}\nlocal    {}\nstate    {}{}",
+        "Jami ID  {}\nname     {}\nnamed    {}\ndevice   {}\nlocal    {}\nstate    {}{}",
         account.jami_id,
         printable(&account.display_name),
+        match account.registered_name.as_str() {
+            "" => "no registered name is known (baraza name register)".to_owned(),
+            name => printable(name).to_string(),
+        },
         account
             .device_id
             .map_or_else(|| "not started".to_owned(), |id| id.to_string()),

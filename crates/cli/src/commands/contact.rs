@@ -24,7 +24,10 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
                 return output::json(&asked);
             }
             output::line("Asked. They see your request when they are there; write already:")?;
-            output::line(&format!("  baraza chat {}", body.id.trim()))
+            let id = asked
+                .id
+                .map_or_else(|| body.id.trim().to_owned(), |id| id.to_hex());
+            output::line(&format!("  baraza chat {id}"))
         }
         ContactAction::List { all } => {
             let mut contacts: Vec<Contact> = client.get(&base).await?;
@@ -47,7 +50,15 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
                 };
                 let why = contact.unreachable.as_deref().map(output::printable);
                 let why = why.map_or_else(String::new, |why| format!(", cannot be reached: {why}"));
-                output::line(&format!("{}  {state}{why}", contact.id))?;
+                let names = [&contact.registered_name, &contact.name];
+                let names = names.map(|name| output::printable(name));
+                let names = match names {
+                    [registered, shown] if registered.is_empty() => format!("  {shown}"),
+                    [registered, shown] if shown.is_empty() => format!("  {registered}"),
+                    [registered, shown] => format!("  {registered} ({shown})"),
+                };
+                let names = names.trim_end();
+                output::line(&format!("{}  {state}{why}{names}", contact.id))?;
             }
             Ok(())
         }

@@ -30,6 +30,7 @@ pub(crate) struct Peer {
     pub(crate) node: Node,
     pub(crate) name: String,
     pub(crate) bootstrap: String,
+    pub(crate) name_server: String,
     pub(crate) ip: String,
     /// Cursor of the last event that was written out.
     pub(crate) seen: watch::Receiver<u64>,
@@ -287,12 +288,15 @@ impl Peer {
             }
             "link_device" => self.link_device(with).await,
             "link_pin" => self.link_pin(with).await,
+            "lookup_address" => self.lookup_address(with).await,
+            "lookup_name" => self.lookup_name(with).await,
             "members" => {
                 let account = self.account(&mut with)?;
                 let conversation = conversation(&mut with)?;
                 with.end()?;
                 self.ask(account, Command::Members { conversation }).await
             }
+            "register_name" => self.register_name(with).await,
             "remove_account" => {
                 let account = self.account(&mut with)?;
                 with.end()?;
@@ -396,7 +400,11 @@ impl Peer {
         if !bootstrap.is_empty() && bootstrap != self.bootstrap {
             bail!("all accounts bootstrap from {:?}", self.bootstrap);
         }
-        for accepted in ["name_server", "device_name", "public_in"] {
+        let mut name_server = with.text("name_server")?;
+        if name_server.is_empty() {
+            name_server.clone_from(&self.name_server);
+        }
+        for accepted in ["device_name", "public_in"] {
             let _unused = match accepted {
                 "public_in" => with.flag(accepted).map(|_| String::new())?,
                 text => with.text(text)?,
@@ -423,6 +431,7 @@ impl Peer {
                 .import_archive(bytes, password, name, progress)
                 .await?
         };
+        self.use_name_server(account, &name_server).await?;
         if wait.is_zero() {
             return Ok(json!({ "account": account }));
         }
@@ -641,7 +650,7 @@ fn group_mode(with: &mut Arguments) -> anyhow::Result<GroupMode> {
 }
 
 /// A password; none if it is empty.
-fn password(with: &mut Arguments, name: &str) -> anyhow::Result<Option<Password>> {
+pub(crate) fn password(with: &mut Arguments, name: &str) -> anyhow::Result<Option<Password>> {
     Ok(Some(Password::new(with.text(name)?)).filter(|password| !password.is_empty()))
 }
 
@@ -726,6 +735,7 @@ fn contact(contact: &Contact) -> Value {
         "conversationId".into(),
         json!(conversation.unwrap_or_default()),
     );
+    map.insert("registered_name".into(), json!(contact.registered_name));
     map.insert("presence".into(), json!(contact.presence));
     map.insert("unreachable".into(), json!(contact.unreachable));
     Value::Object(map)

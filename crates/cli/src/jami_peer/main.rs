@@ -4,6 +4,7 @@
 mod arguments;
 mod commands;
 mod files;
+mod names;
 mod output;
 mod own;
 mod profiles;
@@ -43,7 +44,7 @@ struct Options {
     /// DHT node to begin with, as HOST:PORT.
     #[arg(long, default_value = "")]
     bootstrap: String,
-    /// Name server; not used yet.
+    /// Name server of accounts that are given none; nobody is asked if it is left out, too.
     #[arg(long, default_value = "")]
     name_server: String,
     /// Use the network as it is, which is always so.
@@ -99,6 +100,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         node: node.clone(),
         name: options.name,
         bootstrap: options.bootstrap,
+        name_server: options.name_server,
         ip,
         seen,
     });

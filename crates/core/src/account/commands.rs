@@ -78,6 +78,13 @@ impl Account {
                 self.import_bundle(request, &bundle)?;
                 return Ok(None);
             }
+            Command::LookUpName { query, fresh } => {
+                return self.look_up_name(request, query, fresh);
+            }
+            Command::RegisterName { name, registration } => {
+                self.register_name(request, name, &registration)?;
+                return Ok(None);
+            }
             command => command,
         };
         // What was written before is there for what is asked now.
@@ -100,7 +107,12 @@ impl Account {
                 self.decline_request(conversation)?;
                 Reply::Done
             }
-            Command::Contacts => Reply::Contacts(self.contact_list()),
+            Command::NameSettings => Reply::NameSettings(self.name_settings()),
+            Command::ChangeNameSettings {
+                server,
+                only_signed,
+            } => Reply::NameSettings(self.change_name_settings(server, only_signed)?),
+            Command::Contacts => Reply::Contacts(self.contact_list()?),
             Command::AddContact { contact } => {
                 self.add_contact_command(contact)?;
                 Reply::Done
@@ -255,6 +267,8 @@ impl Account {
             | Command::EditMessage { .. }
             | Command::SendFile { .. }
             | Command::DeleteFile { .. }
+            | Command::LookUpName { .. }
+            | Command::RegisterName { .. }
             | Command::ImportBundle { .. } => {
                 return Ok(None);
             }
@@ -282,7 +296,7 @@ impl Account {
             jami_id: self.core.account,
             device_id: self.core.device,
             display_name: self.core.config.display_name.clone(),
-            registered_name: String::new(),
+            registered_name: self.names.own().to_owned(),
             state: self.registration.state,
             announced: self.registration.announced,
             backed_up: self.backed_up()?,
@@ -306,21 +320,24 @@ impl Account {
         requests
     }
 
-    fn contact_list(&self) -> Vec<Contact> {
-        self.contacts
+    fn contact_list(&self) -> Result<Vec<Contact>> {
+        let mut names = self.shown_names()?;
+        let list = self
+            .contacts
             .values()
             .filter(|row| row.is_active() || row.is_banned())
             .map(|row| Contact {
                 id: row.contact,
                 name: self.name_of(&row.contact),
+                registered_name: names.remove(&row.contact).unwrap_or_default(),
                 added: row.added,
                 confirmed: row.confirmed,
                 banned: row.is_banned(),
                 conversation: row.conversation,
                 presence: self.presence(&row.contact),
                 unreachable: self.unreachable(&row.contact),
-            })
-            .collect()
+            });
+        Ok(list.collect())
     }
 
     /// Why a contact that is on the network is not connected, for people.

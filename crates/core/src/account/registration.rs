@@ -181,6 +181,9 @@ impl Account {
             Event::Status { ipv4, ipv6 } => {
                 let best = |status| ipv4 == status || ipv6 == status;
                 if best(Status::Connected) {
+                    if self.registration.state != RegistrationState::Registered {
+                        self.look_up_own_name();
+                    }
                     self.set_state(RegistrationState::Registered, "");
                     self.registration.tries = 0;
                     self.register();

@@ -52,6 +52,8 @@ pub(crate) enum Timer {
     PostSync,
     /// Linking a device takes too long.
     Linking,
+    /// Ask again for names that were asked for long ago.
+    Names,
 }
 
 /// Timers by time.

@@ -159,6 +159,7 @@ fn fill(
         contact.conversation = row.conversation;
     }
     super::devices::relay(archive, store, number)?;
+    super::names::fill(archive, store, number)?;
     let own = archive.account_id();
     for row in store.conversations(number)? {
         let conversation = archive.conversations.entry(row.id).or_default();
@@ -217,6 +218,7 @@ pub(super) fn take(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     let own = archive.account_id();
+    super::names::take(archive, store, number)?;
     if let Some(row) = super::devices::row(archive) {
         store.set_revocations(number, &own, &[row])?;
     }

@@ -182,6 +182,7 @@ impl From<CommandError> for NodeError {
         match error {
             CommandError::NoSuchAccount => Self::NoSuchAccount,
             CommandError::Stopped => Self::Stopped,
+            CommandError::Name(problem) => Self::Name(problem),
             CommandError::Store(text) => Self::Store(text),
             other => Self::Refused(other.to_string()),
         }

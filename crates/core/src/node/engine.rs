@@ -9,6 +9,7 @@ use std::time::Instant;
 use baraza_identity::{DeviceIdentity, Password};
 use baraza_link::driver::{Addresses, LinkHandle};
 use baraza_link::{Config as LinkConfig, Links};
+use baraza_names::client::{self, HttpClient, Unreachable};
 use baraza_store::{AccountRow, Durability, OwnDeviceRow, Store, StoreError};
 use baraza_wire::Rng;
 use tokio::runtime::Handle;
@@ -116,6 +117,8 @@ impl Engine {
             answers: BTreeMap::new(),
             next_request: 0,
             works: JoinSet::new(),
+            asked: JoinSet::new(),
+            names: node.names.clone(),
             events: node.events.clone(),
             cursor: node.cursor.clone(),
         };
@@ -277,6 +280,9 @@ struct Driver {
     next_request: u64,
     /// What other threads do for the account.
     works: JoinSet<Done>,
+    /// Questions to name servers, and what came of them.
+    asked: JoinSet<(u64, Result<client::Answer, Unreachable>)>,
+    names: HttpClient,
     events: broadcast::Sender<Arc<Event>>,
     cursor: Arc<AtomicU64>,
 }
@@ -302,6 +308,9 @@ impl Driver {
                     }
                 }
                 done = finished(&mut self.works) => self.account.handle_work(now(), done),
+                (id, answer) = finished(&mut self.asked) => {
+                    self.account.handle_name(now(), id, answer);
+                }
                 () = until(timeout) => self.account.handle_timeout(now()),
             }
         };
@@ -420,6 +429,11 @@ impl Driver {
                 self.linking.send_replace(Some(status));
             }
             Output::OpenArchive(password) => self.open_archive(password),
+            Output::Name(query) => {
+                let names = self.names.clone();
+                self.asked
+                    .spawn(async move { (query.id, names.ask(&query.ask).await) });
+            }
             Output::Work(work) => {
                 self.works.spawn_blocking(move || work.run());
             }
@@ -458,7 +472,7 @@ async fn receive(
     }
 }
 
-async fn finished(works: &mut JoinSet<Done>) -> Done {
+async fn finished<T: 'static>(works: &mut JoinSet<T>) -> T {
     loop {
         match works.join_next().await {
             Some(Ok(done)) => return done,

@@ -20,6 +20,7 @@ use baraza_wire::{AccountId, ConversationId, Rng, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Node, NodeError, archives, create, lock, now};
+use crate::account::NAME_SERVER;
 use crate::event::{EventBody, LocalId};
 use crate::jami::config::Config;
 use crate::jami::paths::{self, System};
@@ -29,10 +30,9 @@ use crate::keys::Keys;
 
 /// Settings of an account that we have no use for yet, and what they are when nobody
 /// changed them.
-const UNUSED: [(&str, &str); 6] = [
+const UNUSED: [(&str, &str); 5] = [
     ("hostname", "bootstrap.jami.net"),
     ("proxyEnabled", "false"),
-    ("RingNS.uri", ""),
     ("turnServer", "turn.jami.net"),
     ("managerUri", ""),
     ("rendezVous", "false"),
@@ -101,6 +101,7 @@ impl JamiAccount {
 struct Prepared {
     keys: Keys,
     display_name: String,
+    name_server: Option<String>,
     contacts: Vec<ContactRow>,
     conversations: Vec<ConversationRow>,
     requests: Vec<RequestRow>,
@@ -205,6 +206,7 @@ impl Node {
             let mut store = lock(&self.inner.store);
             store.atomic(|store: &mut Store| {
                 let number = store.add_account(&row)?;
+                store.set_setting(number, NAME_SERVER, prepared.name_server.as_deref())?;
                 for contact in &prepared.contacts {
                     store.put_contact(number, contact)?;
                 }
@@ -365,6 +367,7 @@ fn prepare(
     Ok(Prepared {
         keys,
         display_name,
+        name_server: config.get(NAME_SERVER).map(str::to_owned),
         contacts,
         conversations,
         requests,

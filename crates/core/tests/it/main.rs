@@ -20,6 +20,8 @@ mod groups;
 mod import_jami;
 mod intake;
 mod linking;
+mod names;
+mod names_node;
 mod node;
 mod odd;
 mod presence;

@@ -16,6 +16,8 @@ use baraza_core::{
 use baraza_dht::{Event as DhtEvent, OpId, Status, Value};
 use baraza_identity::testing;
 use baraza_link::{ChannelId, DownReason, Event as LinkEvent, FailReason, Peer};
+use baraza_names::client::{Answer, Ask, Unreachable};
+use baraza_names::testing::Reference;
 use baraza_store::{AccountRow, Durability, Store};
 use baraza_wire::{AccountId, CommitId, ConversationId, InfoHash, Now, Rng, UnixTime};
 
@@ -51,6 +53,12 @@ pub(crate) struct World {
     pub(crate) bytes: usize,
     /// Git channels that who serves has closed.
     pub(crate) unserved: usize,
+    /// The name server.
+    pub(crate) names: Reference,
+    /// Another one.
+    pub(crate) other_names: Reference,
+    /// Whether nobody reaches them.
+    pub(crate) nameless: bool,
 }
 
 pub(crate) struct Host {
@@ -119,6 +127,8 @@ enum Input {
         event: LinkEvent,
     },
     Dht(DhtEvent),
+    /// What came of a question to the name server.
+    Name(u64, Result<Answer, Unreachable>),
     /// A channel is asked for.
     Ask {
         from: usize,
@@ -149,6 +159,9 @@ impl World {
             accepted: Vec::new(),
             bytes: 0,
             unserved: 0,
+            names: Reference::default(),
+            other_names: Reference::default(),
+            nameless: false,
         }
     }
 
@@ -426,6 +439,10 @@ impl World {
                 let account = self.hosts[host].account.as_mut().unwrap();
                 account.handle_dht(now, event);
             }
+            Input::Name(id, answer) => {
+                let account = self.hosts[host].account.as_mut().unwrap();
+                account.handle_name(now, id, answer);
+            }
             Input::Ask {
                 from,
                 channel,
@@ -450,6 +467,10 @@ impl World {
                 }
                 Some(Output::Event(event)) => self.hosts[host].events.push(event),
                 Some(Output::Linking(_) | Output::OpenArchive(_)) => {}
+                Some(Output::Name(query)) => {
+                    let answer = self.name_server(&query.ask);
+                    self.send(host, LATENCY, Input::Name(query.id, answer));
+                }
                 Some(Output::Work(work)) => {
                     let it = &mut self.hosts[host];
                     it.work.push_back(work);
@@ -470,6 +491,28 @@ impl World {
         if let Some(account) = &mut it.account {
             account.handle_work(now, done);
         }
+    }
+
+    /// Asks the name server.
+    fn name_server(&mut self, ask: &Ask) -> Result<Answer, Unreachable> {
+        if self.nameless {
+            return Err(Unreachable {
+                reason: "nothing listens there".into(),
+                sent: false,
+            });
+        }
+        let url = ask.url().unwrap();
+        let server = match url.host_str() {
+            Some("names.test") => &mut self.names,
+            Some("other.test") => &mut self.other_names,
+            host => panic!("{host:?} is asked"),
+        };
+        let (status, body) = server.answer(ask.method(), url.path(), ask.body().as_bytes());
+        Ok(Answer {
+            status,
+            retry_after: None,
+            body: body.into_bytes(),
+        })
     }
 
     // ---- what people do

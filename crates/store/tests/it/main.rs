@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod durability;
+mod names;
 mod rows;
 mod views;
