@@ -19,11 +19,17 @@ pub mod audit;
 pub mod confusable;
 #[cfg(feature = "server")]
 pub mod directory;
+#[cfg(feature = "server")]
+pub mod dump;
 pub mod json;
 pub mod name;
 pub mod record;
 #[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod transfer;
 #[cfg(feature = "server")]
 pub mod verify;
 

@@ -1,0 +1,16 @@
+//! The server over HTTP, as its clients see it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what is wrong"
+)]
+
+mod bad_input;
+mod crowd;
+mod limits;
+mod routes;
+mod support;
+mod tls;
+mod transfer;
