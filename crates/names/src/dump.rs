@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::Read;
 
 use baraza_wire::AccountId;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer as _, MapAccess, SeqAccess, Visitor};
 
 use crate::directory::{Record, Signed};
 use crate::name::Name;

@@ -239,7 +239,8 @@ fn reload(tls: Option<&Tls>, state: &State, always: bool) -> io::Result<bool> {
 
 /// Looks whether the certificate was renewed.
 async fn renew(tls: Arc<Tls>, state: Arc<State>, stop: CancellationToken) {
-    let mut turns = tokio::time::interval(RENEWAL_TIME);
+    let first = tokio::time::Instant::now() + RENEWAL_TIME;
+    let mut turns = tokio::time::interval_at(first, RENEWAL_TIME);
     loop {
         tokio::select! {
             _ = turns.tick() => {}

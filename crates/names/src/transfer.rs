@@ -387,8 +387,10 @@ pub struct FileReport {
     pub checkpoints: u64,
     /// The latest.
     pub last: Option<Checkpoint>,
-    /// Names without a signature of their account.
+    /// Records without a signature of their account.
     pub unsigned: u64,
+    /// Whether the checkpoint that was wanted is one of this log.
+    pub contained: bool,
 }
 
 /// A page of a file.
@@ -401,6 +403,7 @@ enum Part {
 async fn read(
     input: &mut (dyn BufRead + Send),
     signatures: bool,
+    wanted: Option<&Checkpoint>,
     store: Option<&dyn Store>,
 ) -> Result<FileReport, TransferError> {
     let mut lines = Lines { input, number: 0 };
@@ -419,12 +422,16 @@ async fn read(
     let mut replay = Replay::new();
     let mut without = Vec::new();
     let (mut checkpoints, mut last, mut unsigned) = (0u64, None, 0u64);
+    let mut contained = wanted.is_none();
     let mut page = Vec::new();
     while let Some(line) = lines.next::<FileLine>()? {
         match line {
             FileLine::Entry(entry) => {
                 let line = entry.read().map_err(|what| lines.wrong(what))?;
                 replay.follow(&line.logged)?;
+                contained |= wanted.is_some_and(|wanted| {
+                    wanted.seq == line.logged.seq && wanted.hash == line.logged.hash
+                });
                 match (&line.record, &line.logged.act) {
                     (Some(record), _) if record.signed.is_none() => {
                         unsigned = unsigned.saturating_add(1);
@@ -473,18 +480,21 @@ async fn read(
         checkpoints,
         last,
         unsigned,
+        contained,
     })
 }
 
-/// Checks a file without a directory.
+/// Checks a file without a directory; `wanted` is a checkpoint of the same server that was
+/// kept.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub async fn verify(
     input: &mut (dyn BufRead + Send),
     signatures: bool,
+    wanted: Option<&Checkpoint>,
 ) -> Result<FileReport, TransferError> {
-    read(input, signatures, None).await
+    read(input, signatures, wanted, None).await
 }
 
 /// Puts a file back into an empty directory. Check it first: what is wrong is noticed when
@@ -499,5 +509,5 @@ pub async fn restore(
     if store.head().await?.seq != 0 {
         return Err(TransferError::NotEmpty);
     }
-    read(input, false, Some(store)).await
+    read(input, false, None, Some(store)).await
 }

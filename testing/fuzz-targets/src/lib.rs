@@ -18,6 +18,7 @@ mod dht;
 mod identity;
 mod link;
 mod mux;
+mod names;
 mod swarm;
 mod wire;
 
@@ -52,6 +53,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msg_channel", core::msg_channel),
     ("msgpack", wire::msgpack),
     ("mux", mux::mux),
+    ("names_dump", names::names_dump),
+    ("names_log", names::names_log),
+    ("names_request", names::names_request),
     ("pack", swarm::pack),
     ("packet", dht::packet),
     ("peer_request", link::peer_request),

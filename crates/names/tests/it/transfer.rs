@@ -66,7 +66,7 @@ async fn full() -> (World, String) {
 #[tokio::test]
 async fn a_directory_is_put_back_as_it_was() {
     let (world, file) = full().await;
-    let report = transfer::verify(&mut Cursor::new(&file), true)
+    let report = transfer::verify(&mut Cursor::new(&file), true, None)
         .await
         .unwrap();
     assert_eq!(report.head, world.store.head().await.unwrap());
@@ -96,8 +96,12 @@ async fn a_directory_is_put_back_as_it_was() {
 
 #[tokio::test]
 async fn a_file_that_was_changed_is_found_out() {
-    let (_world, file) = full().await;
+    let (world, file) = full().await;
     let lines: Vec<&str> = file.lines().collect();
+    let third = lines
+        .iter()
+        .position(|line| line.starts_with("{\"seq\":3,"))
+        .unwrap();
     let without = |left: usize| {
         let kept = lines.iter().enumerate().filter(|(index, _)| *index != left);
         kept.map(|(_, line)| format!("{line}\n"))
@@ -106,8 +110,8 @@ async fn a_file_that_was_changed_is_found_out() {
     let dave = registration("alice", "dave").addr.to_hex();
     let bob = registration("bob", "bob").addr.to_hex();
     let cases = [
-        (without(0), "not a directory of names"),
-        (without(2), "stands where entry"),
+        (without(0), "line 1"),
+        (without(third), "stands where entry"),
         (file.replace(&dave, &bob), "line"),
         (
             file.replacen("\"allowed\":true", "\"allowed\":false", 1),
@@ -120,15 +124,29 @@ async fn a_file_that_was_changed_is_found_out() {
     ];
     for (changed, why) in cases {
         assert_ne!(changed, file);
-        let error = transfer::verify(&mut Cursor::new(&changed), true)
+        let error = transfer::verify(&mut Cursor::new(&changed), true, None)
             .await
-            .unwrap_err();
+            .expect_err(why);
         assert!(error.to_string().contains(why), "{why}: {error}");
     }
     // An end cut off cleanly is only found by who kept a checkpoint.
-    let cut: String = lines[..3].iter().map(|line| format!("{line}\n")).collect();
-    let report = transfer::verify(&mut Cursor::new(&cut), true)
+    let cut: String = lines[..third]
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let report = transfer::verify(&mut Cursor::new(&cut), true, None)
         .await
         .unwrap();
     assert_eq!(report.head.seq, 2);
+    let kept = world.store.last_checkpoint().await.unwrap().unwrap();
+    let with = |file: String| {
+        let kept = kept.clone();
+        async move {
+            transfer::verify(&mut Cursor::new(&file), true, Some(&kept))
+                .await
+                .unwrap()
+        }
+    };
+    assert!(!with(cut).await.contained);
+    assert!(with(file).await.contained);
 }
