@@ -353,7 +353,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn wrong(&self, what: impl ToString) -> TransferError {
+    fn wrong(&self, what: impl std::fmt::Display) -> TransferError {
         TransferError::Line {
             line: self.number,
             what: what.to_string(),

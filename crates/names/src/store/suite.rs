@@ -1,6 +1,13 @@
 //! What every store must do. Each database runs all of it:
 //! `suite::run(|| async { a new empty store })`.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests say what is wrong; as a part of the tests of this crate they may anyway"
+)]
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -34,7 +41,6 @@ impl<K> std::fmt::Debug for Made<K> {
 }
 
 /// A name; panics if it is none.
-#[expect(clippy::panic, reason = "a test says what is wrong with it")]
 pub fn name(text: &str) -> Name {
     Name::new(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -67,7 +73,6 @@ pub fn record(text: &str, number: u32) -> Record {
 ///
 /// # Panics
 /// If anything is wrong.
-#[expect(clippy::panic, reason = "a test says what is wrong")]
 pub async fn verify(store: &dyn Store) -> (Head, Tally) {
     let checked = crate::verify::store(store, false).await;
     let report = checked.unwrap_or_else(|error| panic!("{error}"));
@@ -88,7 +93,6 @@ pub async fn run<K, F: Future<Output = Made<K>>>(make: impl Fn() -> F) {
     races(make().await).await;
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn registers<K>(made: Made<K>) {
     let (store, other) = (&made.store, &made.other);
     assert_eq!(store.head().await.unwrap(), Head::EMPTY);
@@ -140,7 +144,6 @@ async fn registers<K>(made: Made<K>) {
     assert_eq!(tally.registered, 2);
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn looks_closer_at_names_that_are_alike<K>(made: Made<K>) {
     let store = &made.store;
     let mut number = 0;
@@ -176,7 +179,6 @@ async fn looks_closer_at_names_that_are_alike<K>(made: Made<K>) {
     verify(store.as_ref()).await;
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn imports<K>(made: Made<K>) {
     let store = &made.store;
     store
@@ -210,7 +212,6 @@ async fn imports<K>(made: Made<K>) {
     assert_eq!((tally.registered, tally.imported), (1, 2));
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn admin_acts<K>(made: Made<K>) {
     let store = &made.store;
     let reason = || "because".to_owned();
@@ -293,7 +294,6 @@ async fn admin_acts<K>(made: Made<K>) {
     verify(store.as_ref()).await;
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn checkpoints<K>(made: Made<K>) {
     let store = &made.store;
     let signer = Signer::generate().unwrap();
@@ -347,7 +347,6 @@ async fn checkpoints<K>(made: Made<K>) {
     );
 }
 
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn puts_back<K>(made: Made<K>, empty: Made<K>) {
     let (store, copy) = (&made.store, &empty.store);
     let reason = || "because".to_owned();
@@ -410,7 +409,6 @@ async fn puts_back<K>(made: Made<K>, empty: Made<K>) {
 }
 
 /// Many want the same names at once, over two stores on one database.
-#[expect(clippy::unwrap_used, reason = "a test")]
 async fn races<K>(made: Made<K>) {
     const NAMES: u32 = 8;
     const CLIENTS: u32 = 64;

@@ -177,10 +177,8 @@ async fn a_body_that_lies_about_its_length() {
         bob.len()
     );
     assert_eq!(world.send(smuggled.as_bytes()).await.status, 400);
-    let both = format!(
-        "POST /name/bob HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\
-         Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /name/bob HTTP/1.1\r\n\r\n"
-    );
+    let both = "POST /name/bob HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\
+         Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /name/bob HTTP/1.1\r\n\r\n";
     let answer = world.send(both.as_bytes()).await;
     assert_eq!(answer.status, 400, "{answer:?}");
     let chunked = format!(

@@ -1,11 +1,6 @@
 //! The server over HTTP, as its clients see it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what is wrong"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what is wrong")]
 
 mod bad_input;
 mod crowd;
