@@ -169,7 +169,9 @@ pub(super) async fn export(global: &Global, dir: &Path, path: &Path) -> Result<(
     let entries = transfer::export(&store, &mut out)
         .await
         .map_err(failed_file(path))?;
-    let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    let file = out
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     match global.json {
