@@ -265,6 +265,18 @@ for line in text("head-messages.txt").splitlines()[:400]:
     for body in re.findall(r"\{\"[^}]*\}", line):
         seed("message_json", body.encode())
 
+# Registrations that a daemon sent to a name server, and what the log and dumps make of them.
+registrations = re.findall(r">>> POST /name/(\S+).*?\n(\{.*?\})\n", text("account-nameservice/http.log"), re.S)
+for name, body in registrations:
+    seed("names_request", f"{name}\n{body}".encode())
+    seed("names_dump", json.dumps({name: json.loads(body)}).encode())
+    seed("names_dump", json.dumps([{"name": name, "addr": json.loads(body)["addr"]}]).encode())
+NAME, ID, REASON = b"\0\5alice", b"\x11" * 20, b"\0\5order"
+for kind, rest in ((0, b"k" * 32), (1, NAME + ID + b"d" * 32), (2, NAME + ID + b"d" * 32), (3, b"\1"),
+                   (4, NAME + ID + b"\x22" * 20 + b"d" * 32 + REASON), (5, NAME + REASON),
+                   (6, NAME + REASON), (7, NAME + b"\0\0"), (8, NAME + REASON)):
+    seed("names_log", b"\1" + (7).to_bytes(8, "big") + (1767225600).to_bytes(8, "big") + bytes([kind]) + rest)
+
 # Steps of made up members, see testing/fuzz-targets/src/conversation.rs: who, what, parents,
 # count of files, then two bytes a file; after each text of their own, its length and itself.
 for steps in ("00000000", "0000000000000000", "000800010600", "000300010b00", "02020003090005100616",

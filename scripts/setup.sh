@@ -38,6 +38,7 @@ command|nsenter|util-linux|network namespaces
 python|jeepney|python3-jeepney|D-Bus from Python
 python|venv ensurepip|python3-venv|the environment of the newest OpenDHT
 command|openssl|openssl|checks of certificates
+file|/usr/lib/postgresql|postgresql|the database of several name servers
 command|gnutls-cli|gnutls-bin|TLS peers'
 needs_bench='
 file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod names;
 mod relay;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::names::{NamesAction, NamesAdmin, NamesOptions};
 pub(crate) use self::relay::RelayOptions;
 use crate::error::EXIT_CODES;
 
@@ -321,6 +323,14 @@ pub(crate) enum Action {
         file: PathBuf,
         #[command(flatten)]
         password: PasswordOptions,
+    },
+    /// Serve a directory of names for Jami IDs; check it, copy it, change it
+    #[command(args_conflicts_with_subcommands = true)]
+    Names {
+        #[command(flatten)]
+        options: Box<NamesOptions>,
+        #[command(subcommand)]
+        action: Option<NamesAction>,
     },
     /// Run a node of the DHT alone, with a console: like dhtnode
     Dht(crate::dht::DhtArgs),

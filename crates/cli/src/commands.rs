@@ -156,6 +156,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         | Action::Dht(_)
         | Action::Relay { .. }
         | Action::Restore { .. }
+        | Action::Names { .. }
         | Action::Run(_) => Ok(()),
     }
 }

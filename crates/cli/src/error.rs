@@ -16,7 +16,8 @@ Exit codes:
   5    refused: wrong password, blocked, not allowed as things stand
   6    it did not happen in the time given
   7    another node uses the data directory
-  8    the conversation breaks a rule (conversation verify)
+  8    the conversation or the directory of names breaks a rule (conversation verify, names
+       verify)
   9    the backup is damaged, cut short or none (backup verify, restore)
   130  interrupted
 
@@ -47,6 +48,10 @@ pub(crate) enum CliError {
     #[error("{0}")]
     BadConversation(String),
     #[error("{0}")]
+    BadNames(String),
+    #[error("{0}")]
+    NotAllowed(String),
+    #[error("{0}")]
     Backup(#[from] baraza_core::backup::BackupError),
     #[error("interrupted")]
     Interrupted,
@@ -70,9 +75,10 @@ impl CliError {
                 500.. => 1,
                 _ => 5,
             },
+            Self::NotAllowed(_) => 5,
             Self::TimedOut(_) => 6,
             Self::InUse(_) => 7,
-            Self::BadConversation(_) => 8,
+            Self::BadConversation(_) | Self::BadNames(_) => 8,
             Self::Backup(error) => match error.code() {
                 "wrong_password" | "short_password" | "exists" | "busy" => 5,
                 "damaged" | "cut" | "no_backup" | "newer" => 9,
@@ -93,6 +99,8 @@ impl CliError {
             Self::TimedOut(_) => "timed_out",
             Self::InUse(_) => "in_use",
             Self::BadConversation(_) => "bad_conversation",
+            Self::BadNames(_) => "bad_names",
+            Self::NotAllowed(_) => "not_allowed",
             Self::Backup(error) => error.code(),
             Self::Interrupted => "interrupted",
             Self::File { .. } => "file",

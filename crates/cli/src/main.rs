@@ -6,6 +6,7 @@ mod commands;
 mod dht;
 mod error;
 mod find;
+mod names;
 mod output;
 mod paths;
 mod prompt;
@@ -44,6 +45,9 @@ fn act(args: Args) -> Result<(), CliError> {
         Action::Dht(options) => runtime(true)?
             .block_on(dht::run(options))
             .map_err(|error| CliError::Other(format!("{error:#}"))),
+        Action::Names { options, action } => {
+            runtime(true)?.block_on(names::run(&global, *options, action))
+        }
         Action::Completions { shell } => {
             commands::completions(shell);
             Ok(())

@@ -19,7 +19,7 @@ pub(crate) async fn run(
     options: RunOptions,
     relay: Option<RelayOptions>,
 ) -> Result<(), CliError> {
-    log(&options)?;
+    log(&options.log_level, options.log)?;
     let relay = match relay {
         Some(options) => Some((relay::settings(global, &options)?, options)),
         None => None,
@@ -132,8 +132,9 @@ async fn start_anywhere(
     }
 }
 
-fn log(options: &RunOptions) -> Result<(), CliError> {
-    let level = match options.log_level.as_str() {
+/// Begins to log to the standard error.
+pub(crate) fn log(level: &str, format: LogFormat) -> Result<(), CliError> {
+    let level = match level {
         "" => "info",
         level => level,
     };
@@ -142,7 +143,7 @@ fn log(options: &RunOptions) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match options.log {
+    match format {
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && std::env::var_os("NO_COLOR").is_none();

@@ -18,6 +18,7 @@ mod dht;
 mod identity;
 mod link;
 mod mux;
+mod names;
 mod names_client;
 mod swarm;
 mod wire;
@@ -55,6 +56,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mux", mux::mux),
     ("name_answer", names_client::name_answer),
     ("name_query", names_client::name_query),
+    ("names_dump", names::names_dump),
+    ("names_log", names::names_log),
+    ("names_request", names::names_request),
     ("pack", swarm::pack),
     ("packet", dht::packet),
     ("peer_request", link::peer_request),

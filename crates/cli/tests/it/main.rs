@@ -8,6 +8,7 @@ mod commands;
 mod jami_peer;
 mod keep;
 mod linking;
+mod names;
 mod node;
 mod relay;
 mod running;
