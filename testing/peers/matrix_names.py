@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import pathlib
+import shlex
 import subprocess
 import tempfile
 
-from jamipeer import GATEWAY, NameServer, Peer
+from jamipeer import GATEWAY, NameServer, Peer, PeerError, _die_with_parent
 from matrix import Pair, expect, row, until
 from program import Program
 
@@ -15,13 +17,45 @@ REGISTERED, WRONG_PASSWORD, NO_NAME, TAKEN = range(4)
 NOBODY = "6" * 40
 
 
-def directory(world, port: int = 3000):
-    """The name server that the players ask: a stand-in with `url`, `close()` and the list
-    `requests` of (method, path, body). The one place to put another program into."""
+class Directory:
+    """`baraza names`, on the side of the network that all players reach."""
+
+    def __init__(self, world, port: int = 3002):
+        if not world.options.baraza:
+            raise PeerError("give --baraza")
+        self.argv = shlex.split(world.options.baraza)
+        self.data = world.root / f"names{world.serial}"
+        self.data.mkdir()
+        with open(self.data / "stderr.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [*self.argv, "--json", "names", "--data", self.data, "--listen",
+                 f"{GATEWAY}:{port}"], text=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent)
+        line = self.process.stdout.readline()
+        if not line:
+            raise PeerError(f"baraza names ended with {self.process.wait()}")
+        self.url = "http://" + json.loads(line)["listen"][0]
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def verified(self) -> dict:
+        """What `baraza names verify` says of it when it has ended."""
+        self.close()
+        done = subprocess.run([*self.argv, "--json", "names", "verify", "--data", self.data],
+                              capture_output=True, text=True)
+        expect(done.returncode == 0, f"the log is whole: {done.stderr.strip()[-300:]}")
+        return json.loads(done.stdout)
+
+
+def stand_in(_world, port: int = 3000):
+    """A stand-in for the existing server, with the list `requests` of (method, path, body)."""
     return NameServer(port)
 
 
-def named(world, password: str = "") -> Pair:
+def named(world, password: str = "", directory=stand_in) -> Pair:
     """A new pair that uses a new name server, `pair.names`."""
     world.discard()
     names = world.names = directory(world)
@@ -119,6 +153,31 @@ def name_password(world):
     finds(pair.b, "secret0", pair.ids[pair.a])
 
 
+@row("names", "the name server is `baraza names`: registered with a password and without, found by "
+     "name and ID, taken; its log proves that no name changed hands", pairs="BJ,JB,BB",
+     why="the server is ours in any case")
+def name_server(world):
+    for password in ("", "correct horse"):
+        pair = named(world, password=password, directory=Directory)
+        asker, asked = (pair.ids[peer] for peer in pair.both)
+        if password:
+            expect(pair.a.register_name("asker", "wrong") == WRONG_PASSWORD, "it needs the right one")
+        expect(pair.b.lookup_name("asker")["status"] == NOT_FOUND, "nobody has it yet")
+        expect(pair.a.register_name("Asker", password) == REGISTERED, "it is registered")
+        expect(pair.b.register_name("asker", password) == TAKEN, "then it is taken")
+        finds(pair.b, "asker", asker)
+        names_of(pair.b, asker, "asker")
+        expect(pair.b.register_name("asked_2", password) == REGISTERED, "another one is not")
+        finds(pair.a, "ASKED_2", asked)
+        names_of(pair.a, asked, "asked_2")
+        expect(pair.a.lookup_address(NOBODY)["status"] == NOT_FOUND, "nobody has no name")
+        expect(pair.a.register_name("again", password) not in (REGISTERED, NO_NAME),
+               "who has a name gets no other")
+        pair.more.remove(pair.names)
+        report = pair.names.verified()
+        expect((report["names"], report["moved"]) == (2, 0), f"two names: {report}")
+
+
 @row("names", "who was looked up is found when the server is gone, others are not, with an error; "
      "the own name stays over a restart")
 def name_offline(world):
@@ -143,7 +202,7 @@ def name_offline(world):
 @row("names", "name@server is asked of that server, and of no other")
 def name_elsewhere(world):
     pair = named(world)
-    other = directory(world, 3001)
+    other = stand_in(world, 3001)
     pair.more.append(other)
     stranger = "7" * 40
     other.names["stranger"] = {"addr": f"0x{stranger}"}

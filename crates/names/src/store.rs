@@ -5,6 +5,8 @@
 //! store may answer each from another connection, and repeat one that its database refused
 //! for a conflict. Several processes may use one database: the log stays one chain.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod cluster;
 mod kept;
 pub mod postgres;
 pub mod sqlite;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use baraza_identity::PrivateKey;
+use baraza_names::store::cluster::Cluster;
 use baraza_names::{Name, Registration};
 use serde_json::Value;
 
@@ -104,15 +105,33 @@ fn keys(count: usize) -> Vec<PrivateKey> {
     keys
 }
 
-/// 64 clients want the same name at once from three processes on one directory, one of which
-/// is killed in the middle and started again: one gets it, and what was confirmed stays.
 #[test]
 fn one_of_many_gets_a_name_also_if_a_server_is_killed() {
+    race(&[], || {});
+}
+
+/// The same with the directory in PostgreSQL, which is killed, too.
+#[test]
+fn one_of_many_gets_a_name_in_postgresql_also_if_that_is_killed() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = runtime.block_on(cluster.database());
+    race(&["--database", &url], || {
+        runtime.block_on(cluster.kill_and_start());
+    });
+}
+
+/// 64 clients want the same name at once from three processes on one directory, one of which
+/// is killed in the middle and started again, and the database by `kill`: one gets it, and
+/// what was confirmed stays.
+fn race(at: &[&str], mut kill: impl FnMut()) {
     const CLIENTS: usize = 64;
     const ROUNDS: usize = 8;
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("names");
-    let mut servers: Vec<Server> = (0..3).map(|_| Server::start(&data, &[])).collect();
+    let mut servers: Vec<Server> = (0..3).map(|_| Server::start(&data, at)).collect();
     let keys = Arc::new(keys(CLIENTS));
     let mut won = [false; CLIENTS];
     let mut confirmed = 0;
@@ -137,19 +156,24 @@ fn one_of_many_gets_a_name_also_if_a_server_is_killed() {
         if round % 2 == 1 {
             servers[round % 3].kill();
         }
+        if round % 4 == 3 {
+            kill();
+        }
         let mut winners = Vec::new();
         for client in clients {
             let (client, answer) = client.join().unwrap();
             match answer {
                 Some((200, _)) => winners.push(client),
                 Some((403, _)) => {}
+                // Its database was killed, and not there again in time.
+                Some((503, _)) => assert_eq!(round % 4, 3, "busy"),
                 // Its server was killed: it may have got the name, and does not know.
                 None => assert_eq!(round % 2, 1, "no answer"),
                 Some(other) => panic!("{other:?}"),
             }
         }
         if round % 2 == 1 {
-            servers[round % 3] = Server::start(&data, &[]);
+            servers[round % 3] = Server::start(&data, at);
         }
         assert!(winners.len() <= 1, "{winners:?} all have {name}");
         let (status, body) = get(&servers[(round + 1) % 3].address, &format!("/name/{name}"));
@@ -165,10 +189,8 @@ fn one_of_many_gets_a_name_also_if_a_server_is_killed() {
     for server in &mut servers {
         server.kill();
     }
-    let report = json(
-        dir.path(),
-        &["names", "verify", "--data", data.to_str().unwrap()],
-    );
+    let verify = ["names", "verify", "--data", data.to_str().unwrap()];
+    let report = json(dir.path(), &[&verify, at].concat());
     assert_eq!(report["names"], ROUNDS);
     assert_eq!(report["moved"], 0);
 }
