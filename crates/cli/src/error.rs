@@ -16,8 +16,7 @@ Exit codes:
   5    refused: wrong password, blocked, not allowed as things stand
   6    it did not happen in the time given
   7    another node uses the data directory
-  8    the conversation or the directory of names breaks a rule (conversation verify, names
-       verify)
+  8    a conversation or a directory of names breaks a rule (… verify)
   9    the backup is damaged, cut short or none (backup verify, restore)
   130  interrupted
 
