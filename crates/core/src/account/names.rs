@@ -342,9 +342,13 @@ impl Account {
     /// hinders that, it is tried again in the next round.
     pub(super) fn look_up_own_name(&mut self) {
         let own = self.core.account;
-        let asking = |open: &Open| matches!(&open.purpose, Purpose::NameOf(id, None) | Purpose::Verify(id, None) if *id == own);
         let Ok(server) = self.names.server().cloned() else {
             return;
+        };
+        // Of this server: another one, which was chosen before, may not have answered yet.
+        let asking = |open: &Open| {
+            open.ask.server == server
+                && matches!(&open.purpose, Purpose::NameOf(id, None) | Purpose::Verify(id, None) if *id == own)
         };
         let now = self.core.now.instant;
         let asked = self.names.own_asked;
@@ -355,6 +359,11 @@ impl Account {
             // As when it is disabled.
             let _ = self.ask_names(Ask { server, question }, Purpose::NameOf(own, None));
         }
+    }
+
+    /// Whether what a server says is about the own name where it counts.
+    fn is_own(&self, ask: &Ask, id: &AccountId) -> bool {
+        *id == self.core.account && self.names.server().is_ok_and(|own| *own == ask.server)
     }
 
     /// The own name has to be asked for, as soon as that is due.

@@ -138,6 +138,21 @@ fn nobody_is_asked_as_long_as_no_server_is_chosen() {
 }
 
 #[test]
+fn the_own_name_is_asked_of_the_server_that_was_chosen_last() {
+    let mut world = World::pair(22);
+    let alice = world.id(0);
+    world.other_names.add_unsigned("alice", &alice);
+    // The first has not answered yet.
+    choose(&mut world, 0, at("names.test"));
+    choose(&mut world, 0, at("other.test"));
+    world.run(Duration::from_secs(1));
+    assert_eq!(own_name(&mut world, 0), "alice");
+    choose(&mut world, 0, at("names.test"));
+    world.run(Duration::from_secs(1));
+    assert_eq!(own_name(&mut world, 0), "");
+}
+
+#[test]
 fn a_name_registered_by_one_is_found_by_the_other() {
     let mut world = pair(2);
     let registered = register(&mut world, 0, "alice").unwrap();

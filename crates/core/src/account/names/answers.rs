@@ -81,7 +81,7 @@ impl Account {
         }
         self.put_name(&row)?;
         if let Purpose::Verify(wanted, request) = purpose {
-            self.names.own_known |= *wanted == self.core.account;
+            self.names.own_known |= self.is_own(ask, wanted);
             let result = if id == *wanted {
                 Ok(row)
             } else {
@@ -139,7 +139,8 @@ impl Account {
                 }
             }
             (Question::Address(id), _) if *failure == Failure::NotFound => {
-                self.names.own_known |= *purpose == Purpose::NameOf(self.core.account, None);
+                self.names.own_known |=
+                    *purpose == Purpose::NameOf(*id, None) && self.is_own(ask, id);
                 // A server may take a while to write down what it has promised.
                 let known = self.core.store.name_of(number, server, id)?;
                 let gone = known.filter(|row| is_stale(row, self.core.now.unix));
