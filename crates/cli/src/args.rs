@@ -367,6 +367,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What a server logs.
+#[derive(Debug, Clone, clap::Args, Default)]
+pub(crate) struct LogOptions {
+    /// How logs look, on the standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log: LogFormat,
+    /// What to log: error, warn, info, debug, or per module
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "BARAZA_LOG",
+        default_value = "info"
+    )]
+    pub(crate) log_level: String,
+}
+
 /// How the node runs.
 #[derive(Debug, Clone, clap::Args, Default)]
 pub(crate) struct RunOptions {
@@ -389,17 +405,8 @@ pub(crate) struct RunOptions {
     /// loopback only
     #[arg(long, value_name = "NAME")]
     pub(crate) api_host: Vec<String>,
-    /// How logs look, on the standard error
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) log: LogFormat,
-    /// What to log: error, warn, info, debug, or per module
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "BARAZA_LOG",
-        default_value = "info"
-    )]
-    pub(crate) log_level: String,
+    #[command(flatten)]
+    pub(crate) logs: LogOptions,
 }
 
 /// Where a password comes from, if not from BARAZA_PASSWORD.

@@ -10,7 +10,9 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{DEFAULT_API, Global, LogFormat, PUBLIC_BOOTSTRAP, RelayOptions, RunOptions};
+use crate::args::{
+    DEFAULT_API, Global, LogFormat, LogOptions, PUBLIC_BOOTSTRAP, RelayOptions, RunOptions,
+};
 use crate::error::CliError;
 use crate::{output, paths, relay};
 
@@ -19,7 +21,7 @@ pub(crate) async fn run(
     options: RunOptions,
     relay: Option<RelayOptions>,
 ) -> Result<(), CliError> {
-    log(&options.log_level, options.log)?;
+    log(&options.logs)?;
     let relay = match relay {
         Some(options) => Some((relay::settings(global, &options)?, options)),
         None => None,
@@ -133,8 +135,8 @@ async fn start_anywhere(
 }
 
 /// Begins to log to the standard error.
-pub(crate) fn log(level: &str, format: LogFormat) -> Result<(), CliError> {
-    let level = match level {
+pub(crate) fn log(options: &LogOptions) -> Result<(), CliError> {
+    let level = match options.log_level.as_str() {
         "" => "info",
         level => level,
     };
@@ -143,7 +145,7 @@ pub(crate) fn log(level: &str, format: LogFormat) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match format {
+    match options.log {
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && std::env::var_os("NO_COLOR").is_none();

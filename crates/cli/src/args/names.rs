@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::LogFormat;
+use super::LogOptions;
 
 /// How a directory of names is served.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,17 +67,8 @@ pub(crate) struct NamesOptions {
     /// Connections of one source at once
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub(crate) connections_of_one: usize,
-    /// How logs look, on the standard error
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) log: LogFormat,
-    /// What to log: error, warn, info, debug, or per module
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "BARAZA_LOG",
-        default_value = "info"
-    )]
-    pub(crate) log_level: String,
+    #[command(flatten)]
+    pub(crate) logs: LogOptions,
 }
 
 /// What else there is to do with a directory of names.

@@ -24,7 +24,7 @@ pub(super) async fn serve(
     options: &NamesOptions,
     place: &Place,
 ) -> Result<(), CliError> {
-    run::log(&options.log_level, options.log)?;
+    run::log(&options.logs)?;
     let config = config(options)?;
     more_files();
     let store = place.open().await?;
