@@ -276,10 +276,16 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 struct Door {
     state: Arc<State>,
     acceptor: Option<TlsAcceptor>,
-    /// How many connections each source has.
-    open: Mutex<HashMap<Source, usize>>,
+    open: Mutex<Open>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// The connections through one door: those to the monitor are not kept out by others.
+#[derive(Default)]
+struct Open {
+    all: usize,
+    of: HashMap<Source, usize>,
 }
 
 /// A connection's place; it is free again when this is dropped.
@@ -300,10 +306,11 @@ impl Drop for Place {
             .open
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.source) {
+        open.all = open.all.saturating_sub(1);
+        if let Some(count) = open.of.get_mut(&self.source) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                open.remove(&self.source);
+                open.of.remove(&self.source);
             }
         }
     }
@@ -345,15 +352,13 @@ impl Door {
         let peer = peer.to_canonical();
         let source = Source::new(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = self.state.metrics.connections.load(Ordering::Relaxed);
-        if usize::try_from(all).unwrap_or(0) >= limits.connections {
+        let count = open.of.get(&source).copied().unwrap_or_default();
+        let crowd = count >= limits.connections_of_one;
+        if open.all >= limits.connections || crowd && !self.state.config.proxies.contains(&peer) {
             return None;
         }
-        let count = open.entry(source).or_insert(0);
-        if *count >= limits.connections_of_one && !self.state.config.proxies.contains(&peer) {
-            return None;
-        }
-        *count = count.saturating_add(1);
+        open.all = open.all.saturating_add(1);
+        open.of.insert(source, count.saturating_add(1));
         self.state
             .metrics
             .connections

@@ -5,7 +5,7 @@ use baraza_names::confusable::Likeness;
 use baraza_names::server::source::Rate;
 use baraza_names::server::{Reserved, work};
 
-use crate::support::{World, body, free, key, post, send};
+use crate::support::{World, body, connect, free, key, post, send};
 
 fn rate(burst: u32) -> Option<Rate> {
     Some(Rate {
@@ -108,4 +108,21 @@ async fn proof_of_work_and_reserved_names() {
     world.send(request.as_bytes()).await.is(200, "true");
     world.register("admin", "bob").await.is(403, "reserved");
     world.register("adrnin", "bob").await.is(403, "reserved");
+}
+
+/// The place is full, and whoever watches over the server still learns that it runs.
+#[tokio::test]
+async fn a_crowd_does_not_keep_the_monitor_out() {
+    let mut config = free();
+    config.limits.connections = 4;
+    let world = World::new(config).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(connect(world.address(), None).await.unwrap());
+    }
+    let ask = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let refused = send(world.address(), None, ask).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let monitor = world.server.monitor().unwrap();
+    send(monitor, None, ask).await.unwrap().is(200, "ok");
 }
