@@ -40,6 +40,30 @@ async fn servers_that_start_at_once_make_one_directory() {
     assert_eq!(servers[7].head().await.unwrap().seq, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_spoils_no_other_registration() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let url = cluster.database().await;
+    let store = open(&url).await;
+    let register = |name, id| store.register(record(name, id), Likeness::Ascii, NOW);
+    assert_eq!(register("alice", 1).await.unwrap(), Outcome::Registered);
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let damage = "UPDATE names SET state = 9 WHERE name = 'alice'";
+    client.batch_execute(damage).await.unwrap();
+    // The second and the third wait for the first, and are one transaction then.
+    let (carol, alice, bob) = tokio::join!(
+        register("carol", 3),
+        register("alice", 4),
+        register("bob", 5)
+    );
+    assert_eq!(carol, Ok(Outcome::Registered));
+    assert!(matches!(alice, Err(StoreError::Corrupt(_))), "{alice:?}");
+    assert_eq!(bob, Ok(Outcome::Registered));
+}
+
 /// Three servers, of which 64 clients want the same name at once, and each one of its own,
 /// round after round, while the database is killed: each name goes to one, and what was
 /// confirmed is there.

@@ -250,6 +250,33 @@ impl Writer {
                 Err(_) => break,
             }
         }
+        match self.write(&waiting).await {
+            Ok(outcomes) => {
+                for (one, outcome) in waiting.into_iter().zip(outcomes) {
+                    let _gone = one.told.send(Ok(outcome));
+                }
+            }
+            Err(error @ (StoreError::Busy(_) | StoreError::Full)) => {
+                for one in waiting {
+                    let _gone = one.told.send(Err(error.clone()));
+                }
+            }
+            // One of them spoils it for the others: each for itself, then.
+            Err(_) => {
+                for one in waiting {
+                    let done = self.write(std::slice::from_ref(&one)).await;
+                    let undone = || StoreError::Database("nothing was done".into());
+                    let done =
+                        done.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(undone));
+                    let _gone = one.told.send(done);
+                }
+            }
+        }
+        next
+    }
+
+    /// Registrations, all in one transaction.
+    async fn write(&self, waiting: &[Waiting]) -> Result<Vec<Outcome>, StoreError> {
         let asked: Vec<Asked<'_>> = waiting
             .iter()
             .map(|one| Asked {
@@ -259,19 +286,6 @@ impl Writer {
                 now: one.now,
             })
             .collect();
-        let done = transact!(&self.pool, twice: true, on => change::register(on, &asked));
-        match done {
-            Ok(outcomes) => {
-                for (one, outcome) in waiting.into_iter().zip(outcomes) {
-                    let _gone = one.told.send(Ok(outcome));
-                }
-            }
-            Err(error) => {
-                for one in waiting {
-                    let _gone = one.told.send(Err(error.clone()));
-                }
-            }
-        }
-        next
+        transact!(&self.pool, twice: true, on => change::register(on, &asked))
     }
 }
