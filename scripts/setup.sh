@@ -38,7 +38,7 @@ command|nsenter|util-linux|network namespaces
 python|jeepney|python3-jeepney|D-Bus from Python
 python|venv ensurepip|python3-venv|the environment of the newest OpenDHT
 command|openssl|openssl|checks of certificates
-file|/usr/lib/postgresql|postgresql|the database of several name servers
+glob|/usr/lib/postgresql/*/bin/initdb|postgresql|the database of several name servers
 command|gnutls-cli|gnutls-bin|TLS peers'
 needs_bench='
 file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with
@@ -48,6 +48,7 @@ here() { # kind what
     case $1 in
         command) command -v "$2" >/dev/null 2>&1 || [ -x "/usr/sbin/$2" ] || [ -x "/sbin/$2" ] ;;
         file) [ -e "$2" ] ;;
+        glob) ls $2 >/dev/null 2>&1 ;; # unquoted: the pattern is to be expanded
         python)
             for module in $2; do
                 python3 - "$module" 2>/dev/null <<'P' || return 1
