@@ -30,6 +30,26 @@ fn hashes_are_those_of_fips_202() {
     assert!(sha3(b"abc").starts_with("b751850b1a57168a"));
 }
 
+/// The CPU decides which code is used; sizes around one and two blocks of 72 bytes, cut anywhere.
+#[test]
+fn hashes_do_not_depend_on_the_code_or_on_the_cuts() {
+    let bytes: Vec<u8> = (0..1000_u32).map(|at| (at * 7 % 251) as u8).collect();
+    for length in (0..=150).chain([999, 1000]) {
+        let of = |bytes: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA3_512, bytes);
+        let expected = of(&bytes[..length]);
+        let expected = expected.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        let expected: String = expected.collect();
+        for cut in [0, 1, 71, 72, 73, 144, length] {
+            let (left, right) = bytes[..length].split_at(cut.min(length));
+            let mut digest = Digest::new();
+            digest.update(left);
+            digest.clone().update(b"something else");
+            digest.update(right);
+            assert_eq!(digest.finish(), expected, "{length} bytes, cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn what_is_taken_in_lies_under_its_hash() {
     let (_directory, area) = area();
