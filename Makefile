@@ -11,7 +11,7 @@ SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
-	bench-device bench-search bench-crowd fuzz hostile interop crash sim deny clean
+	bench-device bench-search bench-crowd bench-names fuzz hostile interop crash sim deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,15 +58,18 @@ sim: ## the simulated network: 1,000-node DHT; two users and groups of up to 200
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
 
-bench: bench-build ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd)
+bench: bench-build ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd, -names)
 	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	$(CROWD)
+	$(NAMES)
 	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	$(SIDE_BY_SIDE) $(ARGS)
 
 CROWD = benches/crowd.py --foreign "$(TARGET)/release/jami-peer" \
 	--fill "$(TARGET)/release/examples/crowd_data" --keep "$(TARGET)/bench-crowd"
+NAMES = benches/names.py --server "$(TARGET)/release/baraza" \
+	--bench "$(TARGET)/release/examples/names_bench" --keep "$(TARGET)/bench-names"
 SIDE_BY_SIDE = benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer"
 
 bench-build:
@@ -75,6 +78,7 @@ bench-build:
 	cargo build --locked --release --package baraza-dht --example cluster
 	cargo build --locked --release --package baraza-core --examples
 	cargo build --locked --release --package baraza-store --example search_bench
+	cargo build --locked --release --package baraza-names --example names_bench
 
 # One measure of `make bench`.
 bench-files: bench-build
@@ -88,6 +92,9 @@ bench-search: bench-build
 
 bench-crowd: bench-build
 	$(CROWD) $(ARGS)
+
+bench-names: bench-build
+	$(NAMES) $(ARGS)
 
 fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)
 	@scripts/setup.sh fuzz

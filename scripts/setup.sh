@@ -42,7 +42,9 @@ glob|/usr/lib/postgresql/*/bin/initdb|postgresql|the database of several name se
 command|gnutls-cli|gnutls-bin|TLS peers'
 needs_bench='
 file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with
-command|pkg-config|pkg-config|compiling against it'
+command|pkg-config|pkg-config|compiling against it
+command|wrk|wrk|many lookups of names
+command|nginx|nginx-light|what a name server is compared with (Debian starts it on port 80)'
 
 here() { # kind what
     case $1 in
