@@ -17,8 +17,8 @@ use crate::store::StoreError;
 /// Longest time that lookups share a transaction.
 const FRESH: Duration = Duration::from_millis(2);
 /// So many lookups of a connection, each as soon as [`CLOSE`] after the one before, come first.
-const CROWD: u32 = 64;
-const CLOSE: Duration = Duration::from_micros(250);
+const CROWD: u32 = 256;
+const CLOSE: Duration = Duration::from_millis(1);
 
 /// Some connections to the same file.
 #[derive(Debug)]
