@@ -10,6 +10,7 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+pub mod access;
 pub mod auth;
 pub mod body;
 pub mod error;
@@ -21,4 +22,4 @@ mod routes;
 mod server;
 pub mod types;
 
-pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer};
+pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, app_link};
