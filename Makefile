@@ -11,7 +11,8 @@ SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
-	bench-device bench-search bench-crowd bench-names fuzz hostile interop crash sim deny clean
+	bench-device bench-search bench-crowd bench-names conformance fuzz hostile interop crash \
+	sim deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,11 @@ hostile: ## random and mutated packets against a live DHT node: it stays up, mem
 	@scripts/setup.sh test
 	cargo build --locked --package baraza --bin baraza
 	testing/peers/hostile.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
+
+conformance: ## what the OpenAPI descriptions promise, asked of a running node and name server (schemathesis)
+	@scripts/setup.sh test
+	cargo build --locked --package baraza --bin baraza
+	testing/conformance/run.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
 
 crash: ## kill -9 at 1,000 random instants: nothing acknowledged is lost (ARGS="--kills 100")
 	@scripts/setup.sh test

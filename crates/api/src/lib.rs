@@ -10,15 +10,17 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+pub mod access;
 pub mod auth;
 pub mod body;
 pub mod error;
 mod follow;
 pub mod guard;
+pub mod idempotency;
 pub mod monitor;
 pub mod openapi;
 mod routes;
 mod server;
 pub mod types;
 
-pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer};
+pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, app_link};

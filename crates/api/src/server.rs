@@ -13,7 +13,10 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use baraza_core::Node;
+use baraza_store::StoreError;
 use baraza_wire::Rng;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
@@ -22,15 +25,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::auth::{Token, TokenError};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
+use crate::idempotency::UnderWay;
 use crate::routes;
 
 /// Name of the file in the data directory that says where the API is.
 pub const ADDRESS_FILE: &str = "api.json";
 /// Connections served at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: usize = 2048;
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
 /// Longest request line and headers together.
@@ -72,6 +77,9 @@ pub enum ApiServeError {
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// It is not known who may ask.
+    #[error(transparent)]
+    Access(#[from] StoreError),
     /// The address cannot be written down.
     #[error("cannot write {path}: {source}")]
     AddressFile {
@@ -111,8 +119,10 @@ impl ApiAddress {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) node: Node,
+    pub(crate) access: Arc<Access>,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
+    pub(crate) under_way: UnderWay,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -130,6 +140,7 @@ pub(crate) struct Counters {
 pub struct ApiServer {
     address: SocketAddr,
     file: PathBuf,
+    access: Arc<Access>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -148,6 +159,7 @@ impl ApiServer {
             source,
         };
         let token = Token::load_or_create(&config.data_dir, &mut Rng::from_os())?;
+        let access = Arc::new(Access::open(&node.database())?);
         let listener = TcpListener::bind(config.address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let file = config.data_dir.join(ADDRESS_FILE);
@@ -160,12 +172,19 @@ impl ApiServer {
         let tasks = TaskTracker::new();
         let state = Arc::new(State {
             node,
+            access: Arc::clone(&access),
             started: now(),
             counters: Counters::default(),
+            under_way: UnderWay::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });
-        let guards = Arc::new(Guard::new(token, address, &config.hosts));
+        let guards = Arc::new(Guard::new(
+            token,
+            Arc::clone(&access),
+            address,
+            &config.hosts,
+        ));
         let router = routes::router(Arc::clone(&state))
             .layer(middleware::from_fn_with_state(guards, guard))
             .layer(middleware::from_fn_with_state(state, count));
@@ -174,9 +193,16 @@ impl ApiServer {
         Ok(Self {
             address,
             file,
+            access,
             stop,
             tasks,
         })
+    }
+
+    /// The address of the app with a new code in its fragment, which the browser keeps to
+    /// itself: it signs in whoever opens it, once and within five minutes.
+    pub fn login_link(&self) -> String {
+        app_link(self.address, &self.access.login_code())
     }
 
     /// Where it listens.
@@ -198,6 +224,11 @@ impl ApiServer {
             tracing::warn!(%error, "cannot remove the file with the API's address");
         }
     }
+}
+
+/// The address of the app that signs in with a code.
+pub fn app_link(address: SocketAddr, code: &str) -> String {
+    format!("http://{address}/#login={code}")
 }
 
 fn now() -> Instant {
@@ -264,8 +295,8 @@ pub(crate) async fn accept(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let serving = serve(stream, router.clone(), stop.clone());
+            Ok((stream, peer)) => {
+                let serving = serve(stream, Peer(peer), router.clone(), stop.clone());
                 tasks.spawn(async move {
                     serving.await;
                     drop(slot);
@@ -280,14 +311,23 @@ pub(crate) async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+async fn serve(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
     let _unsupported = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -12,10 +12,13 @@ mod jami;
 pub(crate) mod linking;
 mod message;
 mod name;
+mod open;
 mod profile;
 mod request;
+mod session;
 mod signs;
 mod status;
+mod token;
 pub(crate) mod verify;
 mod view;
 mod watch;
@@ -144,6 +147,9 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             };
             view::search(&context, wanted).await
         }
+        Action::Open { print } => open::run(&context, print).await,
+        Action::Session { action } => session::run(&context, action).await,
+        Action::Token { action } => token::run(&context, action).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

@@ -12,7 +12,9 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+mod access;
 mod accounts;
+mod answered;
 mod contacts;
 mod conversations;
 mod copy;
@@ -34,7 +36,9 @@ mod shared_files;
 mod sync;
 mod views;
 
+pub use access::{PasswordRow, SessionRow, TokenRow};
 pub use accounts::AccountRow;
+pub use answered::{Answer, AnsweredRow};
 pub use contacts::{ContactRow, RequestRow};
 pub use conversations::{ConversationRow, ConversationState, DeliveryRow};
 pub use database::{Durability, Store, StoreError};

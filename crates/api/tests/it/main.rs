@@ -4,6 +4,10 @@
 
 mod events;
 mod files;
+mod hostile;
+mod idempotency;
 mod limits;
 mod linking;
+mod session;
 mod support;
+mod tokens;

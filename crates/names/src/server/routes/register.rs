@@ -23,7 +23,7 @@ use crate::store::Outcome;
 /// else. A name, once registered, stays with its Jami ID.
 #[utoipa::path(post, path = "/name/{name}", tag = "names",
     params(
-        ("name" = String, Path, description = "The name: 3 to 32 of a to z, 0 to 9, - and _"),
+        ("name" = String, Path, pattern = "^[a-z0-9_-]{3,32}$", description = "The name: 3 to 32 of a to z, 0 to 9, - and _"),
         ("X-Baraza-Work" = Option<String>, Header,
             description = "Proof of work, where the server wants it"),
     ),
