@@ -15,19 +15,21 @@ const loaders: Record<Exclude<Language, 'en'>, () => Promise<{ default: Texts }>
 
 let texts = $state.raw<Texts>(en);
 let language = $state<Language>('en');
+/** With the region of the browser, if it has the same language: it tells how times are written. */
+const locale = $derived(navigator.languages?.find((one) => one.split('-')[0] === language) ?? language);
 const formats = $derived({
   plural: new Intl.PluralRules(language),
-  number: new Intl.NumberFormat(language),
-  percent: new Intl.NumberFormat(language, { style: 'percent' }),
-  time: new Intl.DateTimeFormat(language, { hour: 'numeric', minute: '2-digit' }),
-  day: new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long' }),
-  dayOfYear: new Intl.DateTimeFormat(language, { day: 'numeric', month: 'long', year: 'numeric' }),
-  short: new Intl.DateTimeFormat(language, { day: 'numeric', month: 'short' }),
-  full: new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'medium' }),
-  weekday: new Intl.DateTimeFormat(language, { weekday: 'short' }),
-  relative: new Intl.RelativeTimeFormat(language, { numeric: 'auto' }),
-  list: new Intl.ListFormat(language),
-  size: new Intl.NumberFormat(language, { maximumFractionDigits: 1 }),
+  number: new Intl.NumberFormat(locale),
+  percent: new Intl.NumberFormat(locale, { style: 'percent' }),
+  time: new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' }),
+  day: new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' }),
+  dayOfYear: new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' }),
+  short: new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' }),
+  full: new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' }),
+  weekday: new Intl.DateTimeFormat(locale, { weekday: 'short' }),
+  relative: new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }),
+  list: new Intl.ListFormat(locale),
+  size: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
 });
 
 export const lang = () => language;
@@ -73,10 +75,12 @@ const DAY = 86_400_000;
 const midnight = (millis: number) => new Date(millis).setHours(0, 0, 0, 0);
 const daysAgo = (millis: number) => Math.round((midnight(Date.now()) - midnight(millis)) / DAY);
 
+const capital = (text: string) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
+
 /** A day as a heading. */
 export function day(seconds: number): string {
   const ago = daysAgo(seconds * 1000);
-  if (ago >= -1 && ago <= 1) return formats.relative.format(-ago, 'day');
+  if (ago >= -1 && ago <= 1) return capital(formats.relative.format(-ago, 'day'));
   return (ago < 300 && ago > 0 ? formats.day : formats.dayOfYear).format(seconds * 1000);
 }
 
