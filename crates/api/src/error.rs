@@ -1,5 +1,7 @@
 //! What a refused request gets: `{"error": {"code", "message", "hint"}}` and a status.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -33,6 +35,8 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -43,7 +47,15 @@ impl ApiError {
             code,
             message: message.into(),
             hint: None,
+            retry_after: None,
         }
+    }
+
+    /// Says when it may be tried again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait.as_secs().saturating_add(1));
+        self
     }
 
     /// With what may help.
@@ -56,6 +68,11 @@ impl ApiError {
     /// The request itself is wrong.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Nobody knows who asks.
+    pub fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message)
     }
 
     /// There is no such thing.
@@ -119,6 +136,11 @@ impl IntoResponse for ApiError {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"baraza\""),
             );
+        }
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::access::{Access, Grant, Holder};
 use crate::auth::Token;
 use crate::error::ApiError;
 
@@ -22,17 +23,53 @@ pub const WS_TOKEN_PREFIX: &str = "baraza.token.";
 /// Path that everybody may read: it holds nothing of the user.
 pub const OPENAPI_PATH: &str = "/api/openapi.json";
 
+/// Path of the session: whoever has a code or the password signs in there.
+pub const SESSION_PATH: &str = "/api/v1/session";
+
+/// The cookie of a browser that signed in.
+pub const SESSION_COOKIE: &str = "baraza_session";
+
+/// A header that our own page sends with everything that changes something, and that a form
+/// or picture in another page cannot send.
+pub const PAGE_HEADER: &str = "x-baraza";
+
 /// What a request is checked against.
 #[derive(Debug)]
 pub struct Guard {
     token: Token,
-    /// Accepted `Host` headers, with the port where it is not 80.
+    owner: Arc<Grant>,
+    access: Arc<Access>,
+    /// Accepted `Host` headers, with the port where it is the usual one.
     hosts: Vec<String>,
+}
+
+/// What of a request says who asks.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    uri_host: Option<&'a str>,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    /// Whether it is for a file of the app, which is the same for everybody.
+    fn is_for_page(&self) -> bool {
+        let api = self.path == "/api" || self.path.starts_with("/api/");
+        !api && (self.method == Method::GET || self.method == Method::HEAD)
+    }
+
+    /// Whether anybody may ask it.
+    fn is_public(&self) -> bool {
+        self.is_for_page()
+            || self.path == OPENAPI_PATH
+            || (self.path == SESSION_PATH && self.method == Method::POST)
+    }
 }
 
 impl Guard {
     /// For a server at `address`; `names` are accepted in `Host` beside loopback's.
-    pub fn new(token: Token, address: SocketAddr, names: &[String]) -> Self {
+    pub fn new(token: Token, access: Arc<Access>, address: SocketAddr, names: &[String]) -> Self {
         let port = address.port();
         let hosts = ["localhost", "127.0.0.1", "[::1]"]
             .into_iter()
@@ -44,31 +81,62 @@ impl Guard {
                 [Some(with_port), bare].into_iter().flatten()
             })
             .collect();
-        Self { token, hosts }
+        Self {
+            token,
+            owner: Grant::owner(),
+            access,
+            hosts,
+        }
     }
 
-    fn check(
-        &self,
-        path: &str,
-        uri_host: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Result<(), ApiError> {
-        self.check_host(uri_host, headers)?;
-        self.check_origin(headers)?;
-        if path == OPENAPI_PATH {
-            return Ok(());
+    /// Who asks; nobody for what is public.
+    fn check(&self, asked: Asked<'_>) -> Result<Option<Arc<Grant>>, ApiError> {
+        self.check_host(asked.uri_host, asked.headers)?;
+        self.check_origin(asked)?;
+        if asked.is_public() {
+            return Ok(None);
         }
-        let given = bearer(headers).ok_or_else(|| {
-            unauthorized("token_missing", "the request has no API token").hint(
+        if let Some(given) = bearer(asked.headers) {
+            if self.token.matches(given) {
+                return Ok(Some(Arc::clone(&self.owner)));
+            }
+            return Err(ApiError::unauthorized(
+                "token_wrong",
+                "the API token is wrong, was revoked, or has expired",
+            ));
+        }
+        if let Some(secret) = cookie(asked.headers) {
+            return self.check_session(asked, secret).map(Some);
+        }
+        Err(
+            ApiError::unauthorized("token_missing", "the request has no API token").hint(
                 "send \"Authorization: Bearer TOKEN\"; TOKEN is in the file api-token in the \
                  node's data directory",
-            )
-        })?;
-        if self.token.matches(given) {
-            Ok(())
-        } else {
-            Err(unauthorized("token_wrong", "the API token is wrong"))
+            ),
+        )
+    }
+
+    /// A cookie is sent by the browser, whoever wrote the page: our own page says so.
+    fn check_session(&self, asked: Asked<'_>, secret: &str) -> Result<Arc<Grant>, ApiError> {
+        let refused = |code, message| ApiError::new(StatusCode::FORBIDDEN, code, message);
+        let headers = asked.headers;
+        let reads = asked.method == Method::GET || asked.method == Method::HEAD;
+        if headers.contains_key(header::UPGRADE) {
+            if !headers.contains_key(header::ORIGIN) {
+                let text = "a WebSocket with the cookie needs the header Origin";
+                return Err(refused("origin_missing", text));
+            }
+        } else if !reads && headers.get(PAGE_HEADER).is_none_or(|value| value != "1") {
+            let text = "a change with the cookie needs the header X-Baraza: 1";
+            return Err(refused("page_header_missing", text));
         }
+        let known = self.access.find(secret);
+        known
+            .filter(|grant| matches!(grant.holder(), Holder::Session(_)))
+            .ok_or_else(|| {
+                ApiError::unauthorized("session_ended", "you are not signed in any more")
+                    .hint("sign in again: `baraza open`")
+            })
     }
 
     fn check_host(&self, uri_host: Option<&str>, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -91,7 +159,8 @@ impl Guard {
         Ok(())
     }
 
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check_origin(&self, asked: Asked<'_>) -> Result<(), ApiError> {
+        let headers = asked.headers;
         let refused = || {
             ApiError::new(
                 StatusCode::FORBIDDEN,
@@ -109,8 +178,11 @@ impl Guard {
                 return Err(refused());
             }
         }
-        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-            Some(b"cross-site" | b"same-site") => Err(refused()),
+        // A link elsewhere may lead to the app; what the page then does is not cross-site.
+        let fetch = |name| headers.get(name).map(HeaderValue::as_bytes);
+        let followed = asked.is_for_page() && fetch("sec-fetch-mode") == Some(b"navigate");
+        match fetch("sec-fetch-site") {
+            Some(b"cross-site" | b"same-site") if !followed => Err(refused()),
             _ => Ok(()),
         }
     }
@@ -120,10 +192,6 @@ impl Guard {
             .iter()
             .any(|known| known.eq_ignore_ascii_case(host))
     }
-}
-
-fn unauthorized(code: &'static str, message: &str) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
 }
 
 /// The token of a request: in `Authorization`, or in `Sec-WebSocket-Protocol`.
@@ -140,17 +208,38 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .find_map(|protocol| protocol.trim().strip_prefix(WS_TOKEN_PREFIX))
 }
 
+/// The secret of a browser's session.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == SESSION_COOKIE).then_some(value)
+        })
+}
+
 /// The middleware.
 pub(crate) async fn guard(
     State(guard): State<Arc<Guard>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let uri_host = request
         .uri()
         .authority()
         .map(axum::http::uri::Authority::as_str);
-    guard.check(request.uri().path(), uri_host, request.headers())?;
+    let grant = guard.check(Asked {
+        method: request.method(),
+        path: request.uri().path(),
+        uri_host,
+        headers: request.headers(),
+    })?;
+    if let Some(grant) = grant {
+        request.extensions_mut().insert(grant);
+    }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
@@ -176,11 +265,21 @@ mod tests {
     use super::*;
 
     fn check(pairs: &[(&'static str, &str)]) -> Result<(), &'static str> {
+        check_at(Method::GET, "/api/v1/status", pairs)
+    }
+
+    fn check_at(
+        method: Method,
+        path: &str,
+        pairs: &[(&'static str, &str)],
+    ) -> Result<(), &'static str> {
         let dir = tempfile::tempdir().unwrap();
         let token = Token::load_or_create(dir.path(), &mut Rng::from_seed(1)).unwrap();
         let secret = token.secret().to_owned();
+        let access = Access::open(&dir.path().join("node.db")).unwrap();
         let guard = Guard::new(
             token,
+            Arc::new(access),
             "127.0.0.1:8123".parse().unwrap(),
             &["box.lan".into()],
         );
@@ -190,7 +289,13 @@ mod tests {
             headers.append(*name, HeaderValue::from_str(&value).unwrap());
         }
         guard
-            .check("/api/v1/status", None, &headers)
+            .check(Asked {
+                method: &method,
+                path,
+                uri_host: None,
+                headers: &headers,
+            })
+            .map(drop)
             .map_err(|error| error.code())
     }
 
@@ -276,5 +381,35 @@ mod tests {
     fn a_browser_may_send_the_token_as_a_subprotocol() {
         let protocols = ("sec-websocket-protocol", "baraza, baraza.token.TOKEN");
         assert_eq!(check(&[("host", "127.0.0.1:8123"), protocols]), Ok(()));
+    }
+
+    #[test]
+    fn files_of_the_app_and_signing_in_need_no_token() {
+        const HOST: (&str, &str) = ("host", "127.0.0.1:8123");
+        for (method, path, want) in [
+            (Method::GET, "/", Ok(())),
+            (Method::HEAD, "/assets/app.js", Ok(())),
+            (Method::POST, "/", Err("token_missing")),
+            (Method::POST, SESSION_PATH, Ok(())),
+            (Method::GET, SESSION_PATH, Err("token_missing")),
+            (Method::GET, "/api", Err("token_missing")),
+            (Method::GET, "/api/", Err("token_missing")),
+        ] {
+            assert_eq!(check_at(method, path, &[HOST]), want, "{path}");
+        }
+        let link = [
+            HOST,
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        assert_eq!(check_at(Method::GET, "/", &link), Ok(()));
+        let fetched = [
+            HOST,
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+        ];
+        assert_eq!(check_at(Method::GET, "/", &fetched), Err("origin_refused"));
+        let api = check_at(Method::GET, "/api/v1/status", &link);
+        assert_eq!(api, Err("origin_refused"));
     }
 }

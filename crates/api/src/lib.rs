@@ -10,6 +10,7 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+pub mod access;
 pub mod auth;
 pub mod body;
 pub mod error;
@@ -22,4 +23,4 @@ mod server;
 pub mod types;
 mod web;
 
-pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer};
+pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, app_link};

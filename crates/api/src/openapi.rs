@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 
+use crate::guard::SESSION_COOKIE;
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, names, profiles, signs, status, views,
+    linking, names, profiles, session, signs, status, views,
 };
 use crate::{error, types};
 
@@ -16,13 +17,17 @@ use crate::{error, types};
     info(
         title = "Baraza",
         description = "The API of a personal node, on loopback. Every request but the one for \
-                       this description needs the token in the file `api-token` of the node's \
-                       data directory: `Authorization: Bearer TOKEN`. A refusal is \
+                       this description and the one that signs in needs the token in the file \
+                       `api-token` of the node's data directory (`Authorization: Bearer \
+                       TOKEN`), or the cookie of a browser that signed in; with the cookie, \
+                       what changes something needs the header `X-Baraza: 1`, too. A refusal is \
                        `{\"error\": {\"code\", \"message\", \"hint\"}}`.",
         license(name = "GPL-3.0-or-later"),
     ),
     paths(
         status::status, status::diagnostics,
+        session::show, session::sign_in, session::sign_out, session::code,
+        session::set_password, session::list, session::revoke,
         accounts::list, accounts::create, accounts::import, accounts::show, accounts::change,
         accounts::remove, accounts::export, jami::import_jami,
         linking::link, linking::pin, linking::change_password, linking::enable,
@@ -53,7 +58,7 @@ use crate::{error, types};
         error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
         types::keep::BackupProgress, types::keep::JamiProgress,
     )),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     modifiers(&Token, &Names),
 )]
 struct Description;
@@ -67,6 +72,11 @@ impl utoipa::Modify for Token {
             .components
             .get_or_insert_default()
             .add_security_scheme("token", scheme);
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE)));
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("session", cookie);
     }
 }
 

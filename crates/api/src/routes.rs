@@ -13,6 +13,7 @@ pub(crate) mod jami;
 pub(crate) mod linking;
 pub(crate) mod names;
 pub(crate) mod profiles;
+pub(crate) mod session;
 pub(crate) mod signs;
 pub(crate) mod status;
 pub(crate) mod views;
@@ -162,6 +163,16 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     // `nest` would answer `…/accounts/X` only without, and `/` only with a final slash.
     let v1 = Router::new()
         .route("/status", get(status::status))
+        .route(
+            "/session",
+            get(session::show)
+                .post(session::sign_in)
+                .delete(session::sign_out),
+        )
+        .route("/session/code", post(session::code))
+        .route("/session/password", put(session::set_password))
+        .route("/sessions", get(session::list))
+        .route("/sessions/{session}", delete(session::revoke))
         .route("/events", get(events::poll))
         .route("/ws", get(events::socket))
         .route("/accounts", get(accounts::list).post(accounts::create))

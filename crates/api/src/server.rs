@@ -13,7 +13,10 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use baraza_core::Node;
+use baraza_store::StoreError;
 use baraza_wire::Rng;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::auth::{Token, TokenError};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
@@ -72,6 +76,9 @@ pub enum ApiServeError {
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// It is not known who may ask.
+    #[error(transparent)]
+    Access(#[from] StoreError),
     /// The address cannot be written down.
     #[error("cannot write {path}: {source}")]
     AddressFile {
@@ -111,6 +118,7 @@ impl ApiAddress {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) node: Node,
+    pub(crate) access: Arc<Access>,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) stop: CancellationToken,
@@ -130,6 +138,7 @@ pub(crate) struct Counters {
 pub struct ApiServer {
     address: SocketAddr,
     file: PathBuf,
+    access: Arc<Access>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -148,6 +157,7 @@ impl ApiServer {
             source,
         };
         let token = Token::load_or_create(&config.data_dir, &mut Rng::from_os())?;
+        let access = Arc::new(Access::open(&node.database())?);
         let listener = TcpListener::bind(config.address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let file = config.data_dir.join(ADDRESS_FILE);
@@ -160,12 +170,18 @@ impl ApiServer {
         let tasks = TaskTracker::new();
         let state = Arc::new(State {
             node,
+            access: Arc::clone(&access),
             started: now(),
             counters: Counters::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });
-        let guards = Arc::new(Guard::new(token, address, &config.hosts));
+        let guards = Arc::new(Guard::new(
+            token,
+            Arc::clone(&access),
+            address,
+            &config.hosts,
+        ));
         let router = routes::router(Arc::clone(&state))
             .layer(middleware::from_fn_with_state(guards, guard))
             .layer(middleware::from_fn_with_state(state, count));
@@ -174,9 +190,16 @@ impl ApiServer {
         Ok(Self {
             address,
             file,
+            access,
             stop,
             tasks,
         })
+    }
+
+    /// The address of the app with a new code in its fragment, which the browser keeps to
+    /// itself: it signs in whoever opens it, once and within five minutes.
+    pub fn login_link(&self) -> String {
+        app_link(self.address, &self.access.login_code())
     }
 
     /// Where it listens.
@@ -198,6 +221,11 @@ impl ApiServer {
             tracing::warn!(%error, "cannot remove the file with the API's address");
         }
     }
+}
+
+/// The address of the app that signs in with a code.
+pub fn app_link(address: SocketAddr, code: &str) -> String {
+    format!("http://{address}/#login={code}")
 }
 
 fn now() -> Instant {
@@ -264,8 +292,8 @@ pub(crate) async fn accept(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let serving = serve(stream, router.clone(), stop.clone());
+            Ok((stream, peer)) => {
+                let serving = serve(stream, Peer(peer), router.clone(), stop.clone());
                 tasks.spawn(async move {
                     serving.await;
                     drop(slot);
@@ -280,14 +308,23 @@ pub(crate) async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+async fn serve(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
     let _unsupported = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

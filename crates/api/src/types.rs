@@ -27,10 +27,12 @@ macro_rules! secret_debug {
 use secret_debug;
 
 mod linking;
+mod session;
 
 pub use linking::{
     ChangePassword, ConfirmLink, LinkByPin, LinkDevice, LinkPin, LinkStatus, NewLink, NewLinkPin,
 };
+pub use session::{Caller, Login, LoginCode, NewLoginPassword, Session};
 pub use views::{
     Edition, Entry, EntryPage, Found, MemberStatus, Reaction, ReactionCount, SearchPage,
     StatusCounts,

@@ -194,6 +194,17 @@ pub(crate) enum Action {
         #[arg(short = 'n', long, value_name = "COUNT")]
         count: Option<usize>,
     },
+    /// Open the app in your browser, signed in
+    Open {
+        /// Only print its address, which signs in once and within five minutes
+        #[arg(long)]
+        print: bool,
+    },
+    /// List browsers that are signed in, sign them out, set a password to sign in with
+    Session {
+        #[command(subcommand)]
+        action: SessionAction,
+    },
     /// Show how the node, its accounts and its connections are
     Status,
     /// Tell why a message has not arrived everywhere, or that it has
@@ -418,6 +429,26 @@ pub(crate) struct PasswordOptions {
     /// Read the password from the first line of a file ("-": the standard input)
     #[arg(long, value_name = "FILE", conflicts_with = "password")]
     pub(crate) password_file: Option<PathBuf>,
+}
+
+/// What is done with browsers that are signed in.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionAction {
+    /// List them
+    List,
+    /// Sign one out
+    Revoke {
+        /// Its number
+        session: u64,
+    },
+    /// Set the password to sign in with, of ten characters or more
+    Password {
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Have none any more
+        #[arg(long, conflicts_with_all = ["password", "password_file"])]
+        remove: bool,
+    },
 }
 
 /// What is done with accounts.

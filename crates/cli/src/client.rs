@@ -3,13 +3,13 @@
 mod content;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baraza_api::ApiAddress;
 use baraza_api::auth::{Token, TokenError};
 use baraza_api::error::{ErrorBody, ErrorDetail};
 use baraza_api::types::{Account, Progress};
+use baraza_api::{ApiAddress, app_link};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
@@ -62,6 +62,16 @@ impl Client {
             address,
             token,
         })
+    }
+
+    /// The data directory of the node.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The address of the app that signs in with a code.
+    pub(crate) fn app_link(&self, code: &str) -> String {
+        app_link(self.address, code)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {

@@ -12,8 +12,10 @@ mod jami;
 pub(crate) mod linking;
 mod message;
 mod name;
+mod open;
 mod profile;
 mod request;
+mod session;
 mod signs;
 mod status;
 pub(crate) mod verify;
@@ -144,6 +146,8 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
             };
             view::search(&context, wanted).await
         }
+        Action::Open { print } => open::run(&context, print).await,
+        Action::Session { action } => session::run(&context, action).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

@@ -59,7 +59,7 @@ pub(crate) async fn run(
             return Err(CliError::Other(error.to_string()));
         }
     };
-    greet(&node, served.address(), global).await?;
+    greet(&node, &served, global).await?;
     let relaying = match relay {
         Some((settings, options)) => {
             // It may wait for another device.
@@ -157,7 +157,11 @@ pub(crate) fn log(options: &LogOptions) -> Result<(), CliError> {
 }
 
 /// Says that the node runs and what to do next.
-async fn greet(node: &Node, api: SocketAddr, global: &Global) -> Result<(), CliError> {
+async fn greet(node: &Node, served: &ApiServer, global: &Global) -> Result<(), CliError> {
+    let api = served.address();
+    // What goes to a journal is read by others, and later.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let app = (!journal).then(|| served.login_link());
     let mut accounts = Vec::new();
     for account in node.accounts() {
         if let Ok(Reply::Identity(identity)) =
@@ -172,6 +176,7 @@ async fn greet(node: &Node, api: SocketAddr, global: &Global) -> Result<(), CliE
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "api": api,
+            "app": app,
             "data_dir": node.config().data_dir,
             "dht": node.dht_addresses(),
             "accounts": accounts,
@@ -183,6 +188,11 @@ async fn greet(node: &Node, api: SocketAddr, global: &Global) -> Result<(), CliE
         env!("CARGO_PKG_VERSION"),
         node.config().data_dir.display(),
     ))?;
+    if let Some(app) = app {
+        output::line(&format!(
+            "  app   {app}\n        (opens once, for five minutes; then: baraza open)"
+        ))?;
+    }
     for identity in &accounts {
         output::line(&format!(
             "  you   {} {}",

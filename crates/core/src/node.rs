@@ -306,6 +306,11 @@ impl Node {
         &self.inner.config
     }
 
+    /// Its database, for what is kept there beside accounts.
+    pub fn database(&self) -> PathBuf {
+        self.inner.config.data_dir.join(DATABASE)
+    }
+
     /// The accounts, in the order they came.
     pub fn accounts(&self) -> Vec<AccountSummary> {
         let engines = lock(&self.inner.engines);

@@ -12,6 +12,7 @@
     deny(clippy::indexing_slicing, clippy::string_slice, clippy::as_conversions)
 )]
 
+mod access;
 mod accounts;
 mod contacts;
 mod conversations;
@@ -34,6 +35,7 @@ mod shared_files;
 mod sync;
 mod views;
 
+pub use access::{PasswordRow, SessionRow, TokenRow};
 pub use accounts::AccountRow;
 pub use contacts::{ContactRow, RequestRow};
 pub use conversations::{ConversationRow, ConversationState, DeliveryRow};

@@ -6,4 +6,5 @@ mod events;
 mod files;
 mod limits;
 mod linking;
+mod session;
 mod support;

@@ -6,6 +6,12 @@ use baraza_core::{Node, NodeConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The JSON in an answer.
+pub(crate) fn json_of(answer: &str) -> serde_json::Value {
+    let body = answer.split_once("\r\n\r\n").map_or("", |parts| parts.1);
+    serde_json::from_str(body).unwrap_or_default()
+}
+
 pub(crate) struct Server {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) node: Node,
@@ -15,7 +21,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same node, started again.
+    pub(crate) async fn restart(self) -> Self {
+        self.api.shutdown().await;
+        self.node.shutdown().await;
+        drop(self.node);
+        Self::start_in(self.dir).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir) -> Self {
         let mut config = NodeConfig::new(dir.path());
         config.loopback = true;
         let node = Node::open(config).await.unwrap();
@@ -72,6 +89,23 @@ impl Server {
         (status.unwrap_or(0), answer)
     }
 
+    /// A request with these headers (each with its end of line) and a JSON body.
+    pub(crate) async fn with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> (u16, String) {
+        let length = body.len();
+        self.raw(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: HOST\r\n{headers}\
+             content-type: application/json\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{body}"
+        ))
+        .await
+    }
+
     /// A request with all that it needs.
     pub(crate) async fn ask(
         &self,
@@ -87,7 +121,6 @@ impl Server {
                  connection: close\r\n\r\n{body}"
             ))
             .await;
-        let body = answer.split_once("\r\n\r\n").map_or("", |parts| parts.1);
-        (status, serde_json::from_str(body).unwrap_or_default())
+        (status, json_of(&answer))
     }
 }
