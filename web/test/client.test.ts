@@ -1,7 +1,5 @@
-import { expect, test, vi } from 'vitest';
-
-vi.stubGlobal('sessionStorage', { getItem: () => null, setItem() {}, removeItem() {} });
-const { errorOf, query } = await import('../src/api/client');
+import { expect, test } from 'vitest';
+import { errorOf, query } from '../src/api/client';
 
 test('errors of both forms are understood', () => {
   const problem = errorOf(422, { type: 'about:blank', title: 'Unprocessable', status: 422, detail: 'the text is too long', code: 'invalid', hint: 'shorten it' });

@@ -2,24 +2,15 @@
 // cannot read, and shows with a header of its own that no foreign page asks.
 
 const CSRF = 'X-Baraza';
-const KEPT = 'baraza.token';
-
-/** A token pasted instead of a code, with a node that knows no sessions; else none. */
-let token = sessionStorage.getItem(KEPT);
 
 /** Headers that each request carries. */
 export function sessionHeaders(): Record<string, string> {
-  return token ? { [CSRF]: '1', Authorization: `Bearer ${token}` } : { [CSRF]: '1' };
+  return { [CSRF]: '1' };
 }
 
 /** The subprotocols of the event stream. */
 export function socketProtocols(): string[] {
-  return token ? ['baraza', 'baraza.token.' + token] : ['baraza'];
-}
-
-/** Whether addresses of files can be given to the browser, which then adds the cookie. */
-export function byCookie(): boolean {
-  return !token;
+  return ['baraza'];
 }
 
 /** Takes the login code out of the address, so that it is in no history. */
@@ -30,9 +21,9 @@ export function takeCode(): string | null {
   return decodeURIComponent(code);
 }
 
-/** Whether the page is signed in. */
+/** Whether the page is signed in; its cookie then lasts for a month again. */
 export async function signedIn(): Promise<boolean> {
-  const response = await fetch('/api/v1/status', { headers: sessionHeaders() });
+  const response = await fetch('/api/v1/session', { headers: sessionHeaders(), cache: 'no-store' });
   return response.status !== 401;
 }
 
@@ -43,18 +34,10 @@ export async function signIn(secret: { code: string } | { password: string }): P
     headers: { ...sessionHeaders(), 'Content-Type': 'application/json' },
     body: JSON.stringify(secret),
   });
-  if (response.ok) return;
-  if ('code' in secret && /^[0-9a-f]{64}$/.test(secret.code)) {
-    token = secret.code;
-    if (await signedIn()) return sessionStorage.setItem(KEPT, token);
-    token = null;
-  }
-  throw response;
+  if (!response.ok) throw response;
 }
 
 /** Signs out. */
 export async function signOut(): Promise<void> {
   await fetch('/api/v1/session', { method: 'DELETE', headers: sessionHeaders() });
-  token = null;
-  sessionStorage.removeItem(KEPT);
 }
