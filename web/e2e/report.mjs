@@ -36,12 +36,15 @@ export async function accessible(page, view) {
   if (found.length) throw new Error(`axe on ${view}:\n${found.join('\n')}`);
 }
 
+/** Waits until a view has what it asked the node for. */
+export const settled = (page) =>
+  page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('progress:indeterminate, [aria-busy=true]') && [...document.images].every((image) => image.complete));
+
 export async function picture(page, name) {
   if (!shooting) return;
   const folder = join(ROOT, 'docs/screenshots');
   mkdirSync(folder, { recursive: true });
-  // Pictures of people come from the node a moment later.
-  await page.waitForLoadState('networkidle').catch(() => {});
+  await settled(page);
   await page.screenshot({ path: join(folder, name + '.png') });
 }
 

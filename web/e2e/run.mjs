@@ -1,7 +1,7 @@
 // `make e2e`: the app in Debian's Chromium, on real nodes, with real Jami daemons as the others.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { accessible, expect, pages, picture, step, summary, until } from './report.mjs';
+import { accessible, expect, pages, picture, settled, step, summary, until } from './report.mjs';
 import { browser, Dht, directory, end, Jami, Node, sandbox } from './world.mjs';
 
 sandbox();
@@ -10,7 +10,7 @@ let good = false;
 try {
   const dht = await Dht.start();
   const [node, dora, bob, carol, chromium] = await Promise.all([Node.start('amina', dht.address, 8322, 4301), Node.start('dora', dht.address, 8324, 4303), Jami.start('bob', 'Bob'), Jami.start('carol', 'Carol'), browser()]);
-  const context = await chromium.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', timezoneId: 'Africa/Nairobi', permissions: ['clipboard-read', 'clipboard-write'] });
+  const context = await chromium.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', timezoneId: 'Africa/Nairobi', reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   pages.add(page);
   const problems = [];
@@ -183,10 +183,10 @@ try {
     group = new URL(page.url()).hash.split('/')[2];
     await until(async () => (await bob.ask('requests')).some((one) => (one.id ?? one.conversation ?? one.conversationId) === group), 'an invitation');
     await bob.ask('accept_request', { conversation: group, timeout: 90 }, 100);
-    await page.getByText('Bob joined').waitFor(T);
+    await page.locator('.happened', { hasText: 'Bob joined' }).waitFor(T);
     await until(async () => (await dora.ask('GET', there + '/requests')).some((one) => one.conversation === group), 'the invitation of Dora');
     await dora.ask('POST', `${there}/requests/${group}/accept`);
-    await page.getByText('Dora joined').waitFor(T);
+    await page.locator('.happened', { hasText: 'Dora joined' }).waitFor(T);
     await say('Who brings the board for bao?');
     const heard = async () => (await dora.ask('GET', `${there}/conversations/${group}/entries`)).entries.some((entry) => entry.body === 'Who brings the board for bao?');
     await until(heard, 'the message at Dora');
@@ -254,7 +254,7 @@ try {
 
   await step('a second device is linked by its code', async () => {
     const other = await Node.start('tablet', dht.address, 8323, 4302);
-    const tablet = await (await chromium.newContext({ viewport: { width: 390, height: 780 }, locale: 'en-GB' })).newPage();
+    const tablet = await (await chromium.newContext({ viewport: { width: 390, height: 780 }, locale: 'en-GB', reducedMotion: 'reduce' })).newPage();
     pages.add(tablet);
     tablet.setDefaultTimeout(30_000);
     await tablet.goto(other.login());
@@ -285,7 +285,8 @@ try {
   await step('all other views are accessible', async () => {
     for (const view of ['settings', 'settings/profile', 'settings/app', 'settings/privacy', 'settings/names', 'settings/backup', 'settings/account', 'status', `c/${chat}/info`, `person/${bob.jami_id}`]) {
       await page.goto(node.address + '#/' + view);
-      await page.waitForLoadState('networkidle');
+      await page.locator('main h1, aside h1').first().waitFor();
+      await settled(page);
       await accessible(page, view);
     }
     await page.goto(node.address + '#/status');
@@ -381,7 +382,7 @@ try {
     await page.setViewportSize({ width: 320, height: 640 });
     for (const view of ['', `c/${chat}`, `c/${group}/info`, 'new', 'new/me', 'settings', 'settings/devices', 'settings/backup', 'status', 'search/all/bench']) {
       await page.goto(node.address + '#/' + view);
-      await page.waitForLoadState('networkidle');
+      await settled(page);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(wide <= 320, `${view} is ${wide} wide`);
     }
