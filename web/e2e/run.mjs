@@ -135,7 +135,12 @@ try {
     const there = join(directory, 'with-bob.txt');
     await bob.ask('accept_file', { conversation: chat, message: offer.id, file: offer.fileId, path: there, timeout: 60 }, 70);
     await until(() => readFileSync(there).equals(readFileSync(notes)), 'the file at the other end');
-    const picked = await page.screenshot({ clip: { x: 340, y: 60, width: 640, height: 420 } });
+    const painter = await context.newPage();
+    await painter.setContent(`<svg xmlns="http://www.w3.org/2000/svg" width="640" height="420"><defs><linearGradient id="s" x2="0" y2="1"><stop stop-color="#f6b98a"/><stop offset="1" stop-color="#fbe6c9"/></linearGradient></defs>
+      <rect width="640" height="420" fill="url(#s)"/><circle cx="460" cy="190" r="52" fill="#f0784a"/><rect y="240" width="640" height="110" fill="#1c8f86"/><path d="M0 340q160-34 320 0t320-8v90H0z" fill="#ecd3a4"/>
+      <path d="M150 262h130l-26 26h-84z" fill="#5a3a22"/><path d="M206 258V120c44 30 78 84 84 124z" fill="#fff7e8"/><path d="M206 258V90" stroke="#5a3a22" stroke-width="5"/></svg><style>body{margin:0}</style>`);
+    const picked = await painter.screenshot({ clip: { x: 0, y: 0, width: 640, height: 420 } });
+    await painter.close();
     const path = join(directory, 'beach.png');
     writeFileSync(path, picked);
     await bob.ask('send_file', { conversation: chat, path, name: 'beach.png' });
@@ -147,6 +152,22 @@ try {
     await page.getByRole('link', { name: 'Save beach.png' }).click();
     const content = readFileSync(await (await saved).path());
     expect(content.equals(picked), 'the file is another one');
+  });
+
+  await step('what others write is text, whatever it looks like', async () => {
+    const hostile = '<img src=x onerror="window.broken=1"><script>window.broken=1</scr' + 'ipt> [go](javascript:window.broken=1) **<b>bold</b>**';
+    await bob.ask('send_message', { conversation: chat, body: hostile });
+    await bubble('<img src=x onerror=').waitFor(T);
+    const path = join(directory, 'hostile');
+    writeFileSync(path, '<svg xmlns="http://www.w3.org/2000/svg" onload="window.broken=1"/>');
+    await bob.ask('send_file', { conversation: chat, path, name: '<b onmouseover=window.broken=1>.svg' });
+    await page.locator('.file', { hasText: '<b onmouseover=' }).waitFor(T);
+    expect((await page.evaluate(() => window.broken)) === undefined, 'a script of a message ran');
+    expect((await page.locator('.bubble img, .bubble b').evaluateAll((all) => all.filter((one) => !one.closest('.picture')).length)) === 0, 'a message became HTML');
+    expect((await page.locator('a[href^="javascript"]').count()) === 0, 'a link to a script');
+    // The picture that holds a script is only there to be saved.
+    const kind = await page.evaluate(async (file) => (await fetch(file)).headers.get('content-disposition'), await page.getByRole('link', { name: /^Save <b/ }).getAttribute('href'));
+    expect(kind.startsWith('attachment'), kind);
   });
 
   await step('a request from Jami is accepted in the app', async () => {

@@ -72,6 +72,7 @@ async function json<T>(response: Response): Promise<T> {
 export const get = async <T>(path: string, options?: Options) => json<T>(await ask('GET', path, undefined, options));
 export const post = async <T = void>(path: string, body?: unknown, options?: Options) => json<T>(await ask('POST', path, body, options));
 export const patch = async <T = void>(path: string, body: unknown, options?: Options) => json<T>(await ask('PATCH', path, body, options));
+export const put = async <T = void>(path: string, body: unknown) => json<T>(await ask('PUT', path, body));
 export const remove = async <T = void>(path: string) => json<T>(await ask('DELETE', path));
 
 /** A POST whose answer is lines of JSON as things go on. */

@@ -1092,6 +1092,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what they may do. A browser's cookie lasts for 30 days again. */
+        get: operations["session_show"];
+        put?: never;
+        /**
+         * Signs a browser in, with a code of `baraza open` or with the password. The answer sets
+         *     the cookie `baraza_session`, which lasts until it was not used for 30 days.
+         */
+        post: operations["session_sign_in"];
+        /** Signs the browser out that asks. */
+        delete: operations["session_sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A new code that signs a browser in, once and within five minutes: at
+         *     `http://ADDRESS/#login=CODE`.
+         */
+        post: operations["session_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets the password that browsers may sign in with, or removes it. Who is signed in stays
+         *     so.
+         */
+        put: operations["session_set_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The browsers that are signed in. */
+        get: operations["session_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Signs a browser out. */
+        delete: operations["session_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -1301,6 +1397,25 @@ export interface components {
             news: number;
             /** @description What a receiver must have already. */
             since?: string | null;
+        };
+        /** @description Who asks, and what they may do. */
+        Caller: {
+            /**
+             * Format: int64
+             * @description When it ends, if it is not used before, in milliseconds since 1970.
+             */
+            expires?: number | null;
+            /** @description `owner` (the file `api-token`) or `session` (a browser). */
+            kind: string;
+            /** @description Whether a password is set to sign in with. */
+            password_set: boolean;
+            /** @description What it may do: `read`, `send`, `admin`. */
+            scopes: string[];
+            /**
+             * Format: int64
+             * @description The number of the session, if it is one.
+             */
+            session?: number | null;
         };
         /** @description Changes an account. */
         ChangeAccount: {
@@ -1893,6 +2008,23 @@ export interface components {
              */
             wrong_passwords: number;
         };
+        /** @description Signs a browser in: with a code or with the password. */
+        Login: {
+            /** @description A code of `baraza open`: holds once, for five minutes. */
+            code?: string | null;
+            /** @description The password, where one is set. */
+            password?: string | null;
+        };
+        /** @description A code to sign in with. */
+        LoginCode: {
+            /** @description The code. */
+            code: string;
+            /**
+             * Format: int64
+             * @description Seconds for which it holds.
+             */
+            expires_in: number;
+        };
         /** @description Notes what was read. */
         MarkRead: {
             /** @description The last message read. */
@@ -2013,6 +2145,11 @@ export interface components {
         NewLinkPin: {
             /** @description The account's password; none if empty. */
             password?: string;
+        };
+        /** @description The password to sign in with. */
+        NewLoginPassword: {
+            /** @description The password, ten characters or more; none to have none any more. */
+            password?: string | null;
         };
         /** @description Invites somebody. */
         NewMember: {
@@ -2150,6 +2287,33 @@ export interface components {
              * @description For the next page: give it as `next`. None if there is none.
              */
             next?: number | null;
+        };
+        /** @description A browser that is signed in. */
+        Session: {
+            /** @description What it calls itself. */
+            client: string;
+            /**
+             * Format: int64
+             * @description When it signed in, in milliseconds since 1970.
+             */
+            created: number;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /**
+             * Format: int64
+             * @description When it ends, if it is not used before.
+             */
+            expires: number;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            session: number;
+            /**
+             * Format: int64
+             * @description When it last asked for something.
+             */
+            used: number;
         };
         /** @description What the others are told of what one does; what is off is not heard of them, either. */
         Settings: {
@@ -4987,6 +5151,191 @@ export interface operations {
                 content?: never;
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    session_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Caller"];
+                };
+            };
+        };
+    };
+    session_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Signed in; with the cookie */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    session_sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    session_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginCode"];
+                };
+            };
+        };
+    };
+    session_set_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLoginPassword"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    session_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"][];
+                };
+            };
+        };
+    };
+    session_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its number */
+                session: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,6 +24,7 @@ export type Profile = Schemas['ProfileView'];
 export type Progress = Schemas['Progress'];
 export type RegisteredName = Schemas['RegisteredName'];
 export type SearchPage = Schemas['SearchPage'];
+export type Session = Schemas['Session'];
 export type Settings = Schemas['Settings'];
 export type Status = Schemas['Status'];
 

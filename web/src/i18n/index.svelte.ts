@@ -51,6 +51,13 @@ export async function setLanguage(next: Language): Promise<void> {
   root.dir = next === 'fa' ? 'rtl' : 'ltr';
 }
 
+const LEFT = /[A-Za-z\u00c0-\u02af\u0370-\u052f]/;
+const RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const OPEN = String.fromCharCode(0x2068);
+const SHUT = String.fromCharCode(0x2069);
+/** Words of the other direction, so that they do not turn the sentence around. */
+const isolated = (words: string) => ((language === 'fa' ? LEFT : RIGHT).test(words) ? OPEN + words + SHUT : words);
+
 /** A text in the person's language; `{name}` in it is replaced, numbers as they write them. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   const n = values.n;
@@ -58,7 +65,8 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   if (typeof n === 'number') text = texts[`${key}#${formats.plural.select(n)}`] ?? texts[`${key}#other`] ?? text;
   return (text ?? key).replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
-    return value === undefined ? whole : typeof value === 'number' ? formats.number.format(value) : value;
+    if (value === undefined) return whole;
+    return typeof value === 'number' ? formats.number.format(value) : isolated(value);
   });
 }
 

@@ -26,6 +26,7 @@ export class AccountState {
   quotes = new SvelteMap<string, Entry | null>();
   typing = new SvelteMap<string, string[]>();
   #asked = new Set<string>();
+  #turns = new Map<string, number>();
   #touched = new Map<string, number>();
   #typingEnds = new Map<string, number>();
   readonly path: string;
@@ -98,9 +99,15 @@ export class AccountState {
   wantFace(id: string): void {
     if (this.#asked.has(id)) return;
     this.#asked.add(id);
+    // Of two answers under way, the one to the later question counts.
+    const turn = (this.#turns.get(id) ?? 0) + 1;
+    this.#turns.set(id, turn);
     const path = id === this.me ? '/profile' : `/contacts/${id}/profile`;
     get<Profile>(this.path + path)
-      .then((profile) => this.faces.set(id, { name: profile.name, picture: pictureUrl(profile.picture, profile.picture_type) }))
+      .then((profile) => {
+        if (this.#turns.get(id) !== turn) return;
+        this.faces.set(id, { name: profile.name, picture: pictureUrl(profile.picture, profile.picture_type) });
+      })
       .catch(() => this.#asked.delete(id));
   }
 
@@ -229,10 +236,7 @@ export class AccountState {
         break;
       case 'profile_changed':
       case 'name_changed':
-        for (const id of [event.account as string, event.id as string]) {
-          if (!this.#asked.delete(id)) continue;
-          this.wantFace(id);
-        }
+        for (const id of [event.account as string, event.id as string]) if (this.#asked.delete(id)) this.wantFace(id);
         void this.loadContacts();
         void this.loadIdentity();
         break;

@@ -8,3 +8,4 @@ mod limits;
 mod linking;
 mod session;
 mod support;
+mod web;
