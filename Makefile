@@ -11,8 +11,8 @@ SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
-	bench-device bench-search bench-crowd bench-names conformance fuzz hostile interop crash \
-	sim deny clean
+	bench-device bench-search bench-crowd bench-names bench-web conformance fuzz hostile interop \
+	crash sim deny web e2e clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ setup: ## install everything that `make test` needs, then stop
 
 run: ## build and start a node (ARGS="..." passes other arguments: make run ARGS="--help")
 	@scripts/setup.sh build
+	@scripts/web.sh build
 	cargo run --locked --quiet --package baraza --bin baraza -- $(or $(ARGS),run)
 
 test: ## all tests: units, simulator, real peers; one command on a clean checkout
@@ -29,10 +30,21 @@ test: ## all tests: units, simulator, real peers; one command on a clean checkou
 
 check: ## formatting, lints, documentation, licences (warnings are errors)
 	@scripts/setup.sh check
+	@scripts/web.sh check
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	python3 scripts/deny.py
+
+web: ## build the web app that the node embeds, if anything of it changed
+	@scripts/setup.sh build
+	@scripts/web.sh build
+
+e2e: ## the app in a browser, on real nodes, with real Jami daemons; writes docs/screenshots
+	@scripts/setup.sh e2e
+	@scripts/web.sh build
+	cargo build --locked --package baraza --bins
+	node web/e2e/run.mjs $(ARGS)
 
 fmt: ## format all code
 	cargo fmt --all
@@ -64,7 +76,7 @@ sim: ## the simulated network: 1,000-node DHT; two users and groups of up to 200
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
 
-bench: bench-build ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd, -names)
+bench: bench-build bench-web ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd, -names, -web)
 	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	$(CROWD)
@@ -93,6 +105,12 @@ bench-files: bench-build
 bench-group bench-device: bench-%: bench-build
 	$(SIDE_BY_SIDE) --only $* $(ARGS)
 
+# How large the app is, and how smoothly it scrolls through 100,000 messages.
+bench-web: bench-build
+	@scripts/setup.sh e2e
+	@scripts/web.sh build
+	BARAZA="$(TARGET)/release/baraza" node web/bench/run.mjs $(ARGS)
+
 bench-search: bench-build
 	"$(TARGET)/release/examples/search_bench" 1000000 100
 
@@ -108,4 +126,4 @@ fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": onl
 
 clean: ## remove what was built
 	cargo clean
-	rm -rf fuzz/target fuzz/corpus fuzz/artifacts testing/peers/.venv
+	rm -rf web/node_modules web/dist/app web/.stamp fuzz/target fuzz/corpus fuzz/artifacts testing/peers/.venv

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh build    compiler and Rust: enough for `make run`
 #   scripts/setup.sh test     + real peers (Debian's jamid and dhtnode, PyPI's opendht)
+#   scripts/setup.sh e2e      + a browser
 #   scripts/setup.sh bench    + the C++ library that the DHT is compared with
 #   scripts/setup.sh fuzz     + cargo-fuzz
 #   scripts/setup.sh check    the same as build
@@ -25,6 +26,8 @@ command|c++|build-essential|C++ compiler
 command|make|make|this Makefile
 command|git|git|version control; tests compare with it
 command|python3|python3|scripts
+node|18|nodejs|building the web app
+command|npm|npm|building the web app
 file|/etc/ssl/certs/ca-certificates.crt|ca-certificates|downloads over TLS'
 needs_test='
 file|/usr/libexec/jamid|jami-daemon|the real daemon to talk with
@@ -40,6 +43,10 @@ python|venv ensurepip|python3-venv|the environment of the newest OpenDHT
 command|openssl|openssl|checks of certificates
 glob|/usr/lib/postgresql/*/bin/initdb|postgresql|the database of several name servers
 command|gnutls-cli|gnutls-bin|TLS peers'
+needs_e2e='
+command|chromium|chromium|the browser of the tests of the web app
+glob|/usr/share/fonts/truetype/noto/NotoSansArabic*|fonts-noto-core|Persian in it
+glob|/usr/share/fonts/truetype/noto/NotoColorEmoji*|fonts-noto-color-emoji|emoji in it'
 needs_bench='
 file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with
 command|pkg-config|pkg-config|compiling against it
@@ -50,6 +57,7 @@ here() { # kind what
     case $1 in
         command) command -v "$2" >/dev/null 2>&1 || [ -x "/usr/sbin/$2" ] || [ -x "/sbin/$2" ] ;;
         file) [ -e "$2" ] ;;
+        node) node -e "process.exit(process.versions.node.split('.')[0] < $2 ? 1 : 0)" 2>/dev/null ;;
         glob) ls $2 >/dev/null 2>&1 ;; # unquoted: the pattern is to be expanded
         python)
             for module in $2; do
@@ -66,8 +74,9 @@ needs=$needs_build
 case $level in
     build | check | fuzz) ;;
     test) needs="$needs$needs_test" ;;
+    e2e) needs="$needs$needs_test$needs_e2e" ;;
     bench) needs="$needs$needs_test$needs_bench" ;;
-    *) die "no level '$level': build, check, test, bench or fuzz" ;;
+    *) die "no level '$level': build, check, test, e2e, bench or fuzz" ;;
 esac
 
 # -- Rust: is the pinned toolchain, or one at least as new, there?

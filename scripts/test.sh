@@ -47,6 +47,8 @@ summary() {
 export BARAZA_REQUIRE_PEERS=1
 
 phase "set-up" scripts/setup.sh test || summary
+phase "web app" scripts/web.sh build || summary
+phase "web tests" scripts/web.sh test
 # This makes the programs too: to build them by themselves would build most libraries again,
 # as their features differ.
 phase "build" cargo test --locked --workspace --no-run --quiet || summary

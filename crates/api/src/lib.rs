@@ -22,5 +22,6 @@ pub mod openapi;
 mod routes;
 mod server;
 pub mod types;
+mod web;
 
 pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, app_link};

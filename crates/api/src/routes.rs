@@ -202,7 +202,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .nest("/api/v1", v1)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&state), enforce))
         .route(OPENAPI_PATH, get(openapi))
-        .fallback(nothing_there)
+        .fallback(crate::web::serve)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
 }
@@ -210,11 +210,6 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 async fn openapi() -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (kind, crate::openapi::text()).into_response()
-}
-
-async fn nothing_there() -> ApiError {
-    ApiError::not_found("no_such_route", "there is nothing at this path")
-        .hint("/api/openapi.json describes what there is")
 }
 
 async fn wrong_method() -> ApiError {

@@ -11,3 +11,4 @@ mod linking;
 mod session;
 mod support;
 mod tokens;
+mod web;
