@@ -42,7 +42,7 @@ const BATCH: usize = 512;
 /// Connections that read.
 const READERS: usize = 4;
 /// The upper levels of ten million names.
-const READER_CACHE_KIB: i64 = 12 * 1024;
+const READER_CACHE_KIB: i64 = 20 * 1024;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the write-ahead log before they are moved into the database.
 const WAL_PAGES: i64 = 4000;
