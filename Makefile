@@ -11,11 +11,11 @@ SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
-	bench-device bench-search bench-crowd bench-web fuzz hostile interop crash sim deny \
-	web e2e clean
+	bench-device bench-search bench-crowd bench-names bench-web conformance fuzz hostile interop \
+	crash sim deny web e2e clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install everything that `make test` needs, then stop
 	@scripts/setup.sh test
@@ -62,6 +62,11 @@ hostile: ## random and mutated packets against a live DHT node: it stays up, mem
 	cargo build --locked --package baraza --bin baraza
 	testing/peers/hostile.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
 
+conformance: ## what the OpenAPI descriptions promise, asked of a running node and name server (schemathesis)
+	@scripts/setup.sh test
+	cargo build --locked --package baraza --bin baraza
+	testing/conformance/run.py --baraza "$(TARGET)/debug/baraza" $(ARGS)
+
 crash: ## kill -9 at 1,000 random instants: nothing acknowledged is lost (ARGS="--kills 100")
 	@scripts/setup.sh test
 	cargo build --locked --package baraza --bins
@@ -71,15 +76,18 @@ sim: ## the simulated network: 1,000-node DHT; two users and groups of up to 200
 	@scripts/setup.sh build
 	cargo run --locked --package baraza-sim -- $(ARGS)
 
-bench: bench-build bench-web ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd)
+bench: bench-build bench-web ## Baraza and the real daemon side by side (docs/benchmarks.md; parts: bench-files, -group, -device, -search, -crowd, -names, -web)
 	"$(TARGET)/release/examples/search_bench" 1000000 100
 	"$(TARGET)/release/examples/intake_bench" 100000 "$(TARGET)/bench-texts"
 	$(CROWD)
+	$(NAMES)
 	benches/dht_cluster/compare.py --ours "$(TARGET)/release/examples/cluster"
 	$(SIDE_BY_SIDE) $(ARGS)
 
 CROWD = benches/crowd.py --foreign "$(TARGET)/release/jami-peer" \
 	--fill "$(TARGET)/release/examples/crowd_data" --keep "$(TARGET)/bench-crowd"
+NAMES = benches/names.py --server "$(TARGET)/release/baraza" \
+	--bench "$(TARGET)/release/examples/names_bench" --keep "$(TARGET)/bench-names"
 SIDE_BY_SIDE = benches/side_by_side.py --foreign "$(TARGET)/release/jami-peer"
 
 bench-build:
@@ -88,6 +96,7 @@ bench-build:
 	cargo build --locked --release --package baraza-dht --example cluster
 	cargo build --locked --release --package baraza-core --examples
 	cargo build --locked --release --package baraza-store --example search_bench
+	cargo build --locked --release --package baraza-names --example names_bench
 
 # One measure of `make bench`.
 bench-files: bench-build
@@ -107,6 +116,9 @@ bench-search: bench-build
 
 bench-crowd: bench-build
 	$(CROWD) $(ARGS)
+
+bench-names: bench-build
+	$(NAMES) $(ARGS)
 
 fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)
 	@scripts/setup.sh fuzz

@@ -49,7 +49,9 @@ glob|/usr/share/fonts/truetype/noto/NotoSansArabic*|fonts-noto-core|Persian in i
 glob|/usr/share/fonts/truetype/noto/NotoColorEmoji*|fonts-noto-color-emoji|emoji in it'
 needs_bench='
 file|/usr/include/opendht.h|libopendht-dev|the C++ DHT to compare with
-command|pkg-config|pkg-config|compiling against it'
+command|pkg-config|pkg-config|compiling against it
+command|wrk|wrk|many lookups of names
+command|nginx|nginx-light|what a name server is compared with (Debian starts it on port 80)'
 
 here() { # kind what
     case $1 in

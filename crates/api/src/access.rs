@@ -6,23 +6,31 @@
 
 mod codes;
 mod password;
+mod scope;
 mod throttle;
+mod tokens;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::digest;
-use baraza_store::{Durability, PasswordRow, SessionRow, Store, StoreError};
-use baraza_wire::{Rng, UnixTime, hex};
+use baraza_core::LocalId;
+use baraza_store::{Durability, PasswordRow, SessionRow, Store, StoreError, TokenRow};
+use baraza_wire::{ConversationId, Rng, UnixTime, hex};
 use tokio_util::sync::CancellationToken;
 
 use self::codes::Codes;
 pub use self::codes::{CODE_LIFETIME, MAX_CODES};
 pub use self::password::MIN_PASSWORD;
+pub(crate) use self::scope::About;
+pub use self::scope::{Need, RULES, Rule, Scope, need};
 use self::throttle::Throttle;
+pub(crate) use self::tokens::Wanted;
+pub use self::tokens::{MAX_TOKENS, TOKEN_LIFETIME, TOKEN_PREFIX};
 use crate::error::ApiError;
 
 /// How long a browser may stay away before it has to sign in again.
@@ -44,12 +52,23 @@ pub enum Holder {
     Owner,
     /// A browser, by the number of its session.
     Session(u64),
+    /// A program, by the id of its token.
+    Token(String),
 }
 
 /// What somebody may do, as long as it lasts.
 #[derive(Debug)]
 pub struct Grant {
     holder: Holder,
+    scopes: Vec<Scope>,
+    /// Scopes of the existing client's API, beside ours.
+    fine: Vec<String>,
+    /// For which accounts; none: for all.
+    accounts: Vec<LocalId>,
+    /// For which conversations; none: for all.
+    conversations: Vec<ConversationId>,
+    /// When it ends in any case.
+    fixed_end: Option<UnixTime>,
     /// Milliseconds since 1970.
     used: AtomicU64,
     /// What of `used` is in the database.
@@ -61,9 +80,33 @@ impl Grant {
     fn new(holder: Holder, used: UnixTime) -> Self {
         Self {
             holder,
+            scopes: Scope::ALL.to_vec(),
+            fine: Vec::new(),
+            accounts: Vec::new(),
+            conversations: Vec::new(),
+            fixed_end: None,
             used: AtomicU64::new(used.millis()),
             noted: AtomicU64::new(used.millis()),
             ended: CancellationToken::new(),
+        }
+    }
+
+    fn of_token(row: &TokenRow) -> Self {
+        let used = row.used.unwrap_or_default();
+        let scopes: Vec<String> = words(&row.scopes);
+        let (ours, fine): (Vec<_>, Vec<_>) = scopes
+            .into_iter()
+            .partition(|name| Scope::from_name(name).is_some());
+        Self {
+            scopes: ours
+                .iter()
+                .filter_map(|name| Scope::from_name(name))
+                .collect(),
+            fine,
+            accounts: words(&row.accounts),
+            conversations: words(&row.conversations),
+            fixed_end: row.expires,
+            ..Self::new(Holder::Token(row.id.clone()), used)
         }
     }
 
@@ -86,9 +129,57 @@ impl Grant {
     pub fn expires(&self) -> Option<UnixTime> {
         match self.holder {
             Holder::Owner => None,
+            Holder::Token(_) => self.fixed_end,
             Holder::Session(_) => {
                 let used = UnixTime::from_millis(self.used.load(Ordering::Relaxed));
                 Some(used.saturating_add(SESSION_IDLE))
+            }
+        }
+    }
+
+    /// What it may do.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// For which accounts; none: for all.
+    pub fn accounts(&self) -> &[LocalId] {
+        &self.accounts
+    }
+
+    /// For which conversations; none: for all.
+    pub fn conversations(&self) -> &[ConversationId] {
+        &self.conversations
+    }
+
+    /// Whether it has a scope of the existing client's API.
+    pub(crate) fn has_fine(&self, wanted: &str) -> bool {
+        let (about, verb) = wanted.split_once(':').unwrap_or((wanted, "write"));
+        let whole = match (about, verb) {
+            ("accounts" | "tokens", _) | (_, "local") => Scope::Admin,
+            (_, "read") => Scope::Read,
+            _ => Scope::Send,
+        };
+        self.has(whole)
+            || self
+                .fine
+                .iter()
+                .any(|known| known == wanted || known == about)
+    }
+
+    /// Until it does not hold any more.
+    pub(crate) async fn until_ended(&self) {
+        match self.expires() {
+            None => self.ended.cancelled().await,
+            Some(end) => {
+                // Clocks jump: it is looked at again now and then.
+                while !self.has_expired(now()) {
+                    let left = end.saturating_since(now()).max(Duration::from_millis(1));
+                    let left = left.min(Duration::from_secs(60));
+                    if let Ok(()) = tokio::time::timeout(left, self.ended.cancelled()).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -118,6 +209,13 @@ pub(crate) fn now() -> UnixTime {
 /// What is behind a lock stays usable whatever a thread did that held it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The words of a text; what is none of these is left out.
+pub(crate) fn words<T: FromStr>(text: &str) -> Vec<T> {
+    text.split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 /// A new secret, and what is kept of it.
@@ -153,6 +251,15 @@ impl Access {
             } else {
                 grants.insert(row.secret, Arc::new(grant));
             }
+        }
+        for row in store.tokens()? {
+            if row.expires.is_some_and(|end| end <= now) {
+                store.remove_token(&row.id)?;
+            }
+        }
+        // What was made with one that ended is gone, too.
+        for row in store.tokens()? {
+            grants.insert(row.secret, Arc::new(Grant::of_token(&row)));
         }
         let password = store.api_password()?;
         Ok(Self {
@@ -211,6 +318,7 @@ impl Access {
             let noted = match &grant.holder {
                 Holder::Owner => Ok(()),
                 Holder::Session(id) => store.session_used(*id, used),
+                Holder::Token(id) => store.token_used(id, used),
             };
             if let Err(error) = noted {
                 tracing::warn!(%error, "cannot note that the API was used");

@@ -1,31 +1,56 @@
-//! What a refused request gets: `{"error": {"code", "message", "hint"}}` and a status.
+//! What a refused request gets: a problem (RFC 9457) and a status.
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The body of every answer that is no success.
+/// The body of every answer that is no success: `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ErrorBody {
-    /// What went wrong.
-    pub error: ErrorDetail,
-}
-
-/// What went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ErrorDetail {
+pub struct Problem {
+    /// A name for what went wrong: `urn:baraza:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:baraza:problem:no_such_account")]
+    pub kind: String,
+    /// The same for people, whatever the case.
+    #[schema(example = "No such account")]
+    pub title: String,
+    /// The status of the answer.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What went wrong in this case: one sentence.
+    #[schema(example = "there is no such account here")]
+    pub detail: String,
     /// For programs: stays the same over versions.
+    #[schema(example = "no_such_account")]
     pub code: String,
-    /// For people: one sentence.
-    pub message: String,
     /// What may help, if anything is known to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
+
+impl Problem {
+    /// With a code and a sentence.
+    pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        let mut title = code.replace('_', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self {
+            kind: format!("urn:baraza:problem:{code}"),
+            title,
+            status,
+            detail: detail.into(),
+            code: code.to_owned(),
+            hint: None,
+        }
+    }
+}
+
+/// The content type of [`Problem`].
+pub const PROBLEM: &str = "application/problem+json";
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +62,8 @@ pub struct ApiError {
     hint: Option<String>,
     /// Seconds after which it may be tried again.
     retry_after: Option<u64>,
+    /// The methods that the path knows, if it is one that it does not know.
+    allow: Option<String>,
 }
 
 impl ApiError {
@@ -48,7 +75,23 @@ impl ApiError {
             message: message.into(),
             hint: None,
             retry_after: None,
+            allow: None,
         }
+    }
+
+    /// The path knows other methods only.
+    pub fn wrong_method(methods: &[&str]) -> Self {
+        let mut allow = methods.to_vec();
+        if methods.contains(&"GET") {
+            allow.push("HEAD");
+        }
+        let mut error = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "wrong_method",
+            "this path knows other methods only",
+        );
+        error.allow = Some(allow.join(", "));
+        error
     }
 
     /// Says when it may be tried again.
@@ -123,21 +166,24 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(ErrorBody {
-            error: ErrorDetail {
-                code: self.code.to_owned(),
-                message: self.message,
-                hint: self.hint,
-            },
-        });
-        let mut response = (self.status, body).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
+        let retry_after = self.retry_after;
+        let allow = self.allow.as_deref();
+        let allow = allow.and_then(|allow| HeaderValue::from_str(allow).ok());
+        let status = self.status;
+        let problem = Problem::from(self);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let kind = [(header::CONTENT_TYPE, PROBLEM)];
+        let mut response = (status, kind, body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"baraza\""),
             );
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if let Some(seconds) = retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -146,12 +192,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<ApiError> for ErrorDetail {
+impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
-        Self {
-            code: error.code.to_owned(),
-            message: error.message,
-            hint: error.hint,
-        }
+        let mut problem = Self::new(error.status.as_u16(), error.code, error.message);
+        problem.hint = error.hint;
+        problem
     }
 }

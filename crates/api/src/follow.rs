@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
+use crate::access::Grant;
+
 /// Events read from the log at once.
 const PAGE: usize = 256;
 
@@ -57,6 +59,8 @@ pub(crate) struct Follower {
     node: Node,
     live: broadcast::Receiver<Arc<Event>>,
     filter: Filter,
+    /// For whom: only what they may hear of.
+    grant: Arc<Grant>,
     /// The cursor of the last event looked at.
     last: u64,
     /// Read from the log, not given yet.
@@ -66,7 +70,7 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(node: Node, filter: Filter) -> Self {
+    pub(crate) fn new(node: Node, filter: Filter, grant: Arc<Grant>) -> Self {
         // Before the position is read, so that nothing falls between the two.
         let live = node.subscribe();
         let newest = node.cursor();
@@ -75,6 +79,7 @@ impl Follower {
             node,
             live,
             filter,
+            grant,
             last,
             pending: VecDeque::new(),
             behind: last < newest,
@@ -113,7 +118,7 @@ impl Follower {
                 Ok(event) if event.cursor > self.last => {
                     self.last = event.cursor;
                     let event = to_json(&event);
-                    if self.filter.wants(&event) {
+                    if self.wants(&event) {
                         return Ok(event);
                     }
                 }
@@ -128,7 +133,7 @@ impl Follower {
         match self.node.events_since(self.last, PAGE).await {
             Ok(page) => {
                 let events = page.events.iter().map(to_json);
-                self.pending = events.filter(|event| self.filter.wants(event)).collect();
+                self.pending = events.filter(|event| self.wants(event)).collect();
                 self.behind = page.more;
                 // With all of a page filtered out, the position still moves on.
                 if self.pending.is_empty() {
@@ -142,6 +147,13 @@ impl Follower {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn wants(&self, event: &Value) -> bool {
+        let text = |key: &str| event.get(key).and_then(Value::as_str);
+        self.grant
+            .covers_event(text("account"), text("conversation"))
+            && self.filter.wants(event)
     }
 
     fn gap(&mut self, cursor: u64) {

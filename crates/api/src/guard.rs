@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::access::{Access, Grant, Holder};
+use crate::access::{About, Access, Grant, Holder, Need, RULES, need};
 use crate::auth::Token;
 use crate::error::ApiError;
 
@@ -99,6 +99,10 @@ impl Guard {
         if let Some(given) = bearer(asked.headers) {
             if self.token.matches(given) {
                 return Ok(Some(Arc::clone(&self.owner)));
+            }
+            let known = self.access.find(given);
+            if let Some(grant) = known.filter(|grant| is_token(grant)) {
+                return Ok(Some(grant));
             }
             return Err(ApiError::unauthorized(
                 "token_wrong",
@@ -206,6 +210,52 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .find_map(|protocol| protocol.trim().strip_prefix(WS_TOKEN_PREFIX))
+}
+
+fn is_token(grant: &Grant) -> bool {
+    matches!(grant.holder(), Holder::Token(_))
+}
+
+/// The middleware of each route: whether who asks may ask that.
+pub(crate) async fn enforce(
+    State(state): State<Arc<crate::server::State>>,
+    matched: MatchedPath,
+    params: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let path = matched.as_str().strip_prefix("/api/v1").unwrap_or("");
+    let Some(need) = need(request.method(), path) else {
+        return Err(unlisted(path));
+    };
+    if need == Need::Known && request.extensions().get::<Arc<Grant>>().is_none() {
+        return Ok(next.run(request).await);
+    }
+    let grant = request.extensions().get::<Arc<Grant>>();
+    let grant = grant.ok_or_else(|| ApiError::unauthorized("token_missing", "who asks?"))?;
+    let mut about = About::default();
+    for (name, value) in &params {
+        match name {
+            "account" => about.account = Some(state.account(value).ok()),
+            "conversation" => about.conversation = Some(value.parse().ok()),
+            _ => {}
+        }
+    }
+    grant.check(need, about)?;
+    Ok(next.run(request).await)
+}
+
+/// What is not in the table is not done, whatever the router would do.
+fn unlisted(path: &str) -> ApiError {
+    let methods: Vec<_> = RULES
+        .iter()
+        .filter(|rule| rule.1 == path)
+        .map(|rule| rule.0)
+        .collect();
+    if methods.is_empty() {
+        tracing::error!(path, "this route is not in the table of what routes need");
+    }
+    ApiError::wrong_method(&methods)
 }
 
 /// The secret of a browser's session.

@@ -16,6 +16,7 @@ pub mod body;
 pub mod error;
 mod follow;
 pub mod guard;
+pub mod idempotency;
 pub mod monitor;
 pub mod openapi;
 mod routes;

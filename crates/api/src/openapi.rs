@@ -2,13 +2,18 @@
 
 use std::sync::OnceLock;
 
+use axum::http::Method;
 use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
+use crate::access::{Need, need};
+use crate::error::PROBLEM;
 use crate::guard::SESSION_COOKIE;
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, names, profiles, session, signs, status, views,
+    linking, names, profiles, session, signs, status, tokens, views,
 };
 use crate::{error, types};
 
@@ -21,13 +26,14 @@ use crate::{error, types};
                        `api-token` of the node's data directory (`Authorization: Bearer \
                        TOKEN`), or the cookie of a browser that signed in; with the cookie, \
                        what changes something needs the header `X-Baraza: 1`, too. A refusal is \
-                       `{\"error\": {\"code\", \"message\", \"hint\"}}`.",
+                       `application/problem+json` (RFC 9457) with `code` and `hint`.",
         license(name = "GPL-3.0-or-later"),
     ),
     paths(
         status::status, status::diagnostics,
         session::show, session::sign_in, session::sign_out, session::code,
         session::set_password, session::list, session::revoke,
+        tokens::list, tokens::create, tokens::revoke,
         accounts::list, accounts::create, accounts::import, accounts::show, accounts::change,
         accounts::remove, accounts::export, jami::import_jami,
         linking::link, linking::pin, linking::change_password, linking::enable,
@@ -55,11 +61,11 @@ use crate::{error, types};
         events::poll, events::socket,
     ),
     components(schemas(
-        error::ErrorBody, types::Progress, types::Account, types::Status, types::EventBatch,
+        error::Problem, types::Progress, types::Account, types::Status, types::EventBatch,
         types::keep::BackupProgress, types::keep::JamiProgress,
     )),
     security(("token" = []), ("session" = [])),
-    modifiers(&Token, &Names),
+    modifiers(&Token, &Needs, &Refusals, &Keys, &Names),
 )]
 struct Description;
 
@@ -80,20 +86,109 @@ impl utoipa::Modify for Token {
     }
 }
 
+/// Operations say which scope they need.
+struct Needs;
+
+impl utoipa::Modify for Needs {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            for (method, operation) in operations(item) {
+                let path = path.strip_prefix("/api/v1").unwrap_or(path);
+                let text = match need(&method, path) {
+                    None | Some(Need::Known) => continue,
+                    Some(Need::Owner) => "For the owner only.".to_owned(),
+                    Some(Need::Has(scope) | Need::Filtered(scope)) => {
+                        format!("Needs the scope `{scope}`.")
+                    }
+                };
+                let before = operation.description.take();
+                let parts = before.into_iter().filter(|text| !text.is_empty());
+                let parts: Vec<_> = parts.chain([text]).collect();
+                operation.description = Some(parts.join("\n\n"));
+            }
+        }
+    }
+}
+
+/// What is no success is a problem, everywhere.
+struct Refusals;
+
+impl utoipa::Modify for Refusals {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let problem = || {
+            let schema = Ref::from_schema_name("Problem");
+            ContentBuilder::new().schema(Some(schema)).build()
+        };
+        for item in openapi.paths.paths.values_mut() {
+            for (_, operation) in operations(item) {
+                let responses = &mut operation.responses.responses;
+                for (status, response) in responses.iter_mut() {
+                    if let (RefOr::T(response), '4' | '5') =
+                        (response, status.chars().next().unwrap_or_default())
+                    {
+                        response.content.clear();
+                        response
+                            .content
+                            .insert(PROBLEM.to_owned(), RefOr::T(problem()));
+                    }
+                }
+                let refusal = ResponseBuilder::new()
+                    .description("Refused, or failed")
+                    .content(PROBLEM, problem())
+                    .build();
+                responses.insert("default".to_owned(), RefOr::T(refusal));
+            }
+        }
+    }
+}
+
+/// What writes to others takes an `Idempotency-Key`.
+struct Keys;
+
+/// The operations that do.
+const KEYS: [&str; 4] = [
+    "/api/v1/accounts/{account}/conversations",
+    "/api/v1/accounts/{account}/conversations/{conversation}/messages",
+    "/api/v1/accounts/{account}/conversations/{conversation}/messages/{message}/reactions",
+    "/api/v1/accounts/{account}/conversations/{conversation}/files",
+];
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for path in KEYS {
+            let post = openapi
+                .paths
+                .paths
+                .get_mut(path)
+                .and_then(|item| item.post.as_mut());
+            let key = serde_json::from_value(crate::idempotency::parameter()).ok();
+            if let (Some(post), Some(key)) = (post, key) {
+                post.parameters.get_or_insert_default().push(key);
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let operations = [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ];
+    operations
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
 /// Operations have one name each in the whole description: `accounts_list`.
 struct Names;
 
 impl utoipa::Modify for Names {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for item in openapi.paths.paths.values_mut() {
-            let operations = [
-                &mut item.get,
-                &mut item.post,
-                &mut item.put,
-                &mut item.patch,
-                &mut item.delete,
-            ];
-            for operation in operations.into_iter().flatten() {
+            for (_, operation) in operations(item) {
                 let tag = operation.tags.iter().flatten().next();
                 if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
                     operation.operation_id = Some(format!("{tag}_{name}"));
@@ -115,6 +210,29 @@ pub fn text() -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    /// Every route is described, needs something, and exists; nothing else is in the table.
+    #[test]
+    fn every_route_that_is_described_needs_something_and_the_other_way_round() {
+        let described: serde_json::Value = serde_json::from_str(super::text()).unwrap();
+        let mut described: Vec<_> = described["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let path = path.strip_prefix("/api/v1").unwrap();
+                let methods = item.as_object().unwrap().keys();
+                methods.map(move |method| (method.to_uppercase(), path.to_owned()))
+            })
+            .collect();
+        let table = crate::access::RULES.iter();
+        let mut table: Vec<_> = table
+            .map(|rule| (rule.0.to_owned(), rule.1.to_owned()))
+            .collect();
+        described.sort();
+        table.sort();
+        assert_eq!(described, table);
+    }
+
     /// To write it anew: `BLESS=1 cargo test -p baraza-api openapi`.
     #[test]
     fn committed_description_is_the_one_served() {

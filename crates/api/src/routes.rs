@@ -16,6 +16,7 @@ pub(crate) mod profiles;
 pub(crate) mod session;
 pub(crate) mod signs;
 pub(crate) mod status;
+pub(crate) mod tokens;
 pub(crate) mod views;
 
 use std::str::FromStr;
@@ -23,17 +24,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
 use baraza_wire::{AccountId, CommitId, ConversationId};
 
 use crate::error::ApiError;
-use crate::guard::OPENAPI_PATH;
+use crate::guard::{OPENAPI_PATH, enforce};
+use crate::idempotency::repeat;
 use crate::server::State;
 
 /// All routes; the guard is not in front of them yet.
 pub(crate) fn router(state: Arc<State>) -> Router {
+    let repeat = middleware::from_fn_with_state(Arc::clone(&state), repeat);
     let account = Router::new()
         .route(
             "/",
@@ -85,7 +89,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route(
             "/conversations",
-            get(conversations::list).post(groups::create),
+            get(conversations::list).merge(post(groups::create).layer(repeat.clone())),
         )
         .route(
             "/conversations/{conversation}",
@@ -110,7 +114,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route(
             "/conversations/{conversation}/messages",
-            get(conversations::history).post(conversations::send),
+            get(conversations::history).merge(post(conversations::send).layer(repeat.clone())),
         )
         .route(
             "/conversations/{conversation}/messages/{message}",
@@ -118,7 +122,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route(
             "/conversations/{conversation}/messages/{message}/reactions",
-            post(groups::react),
+            post(groups::react).layer(repeat.clone()),
         )
         .route(
             "/conversations/{conversation}/messages/{message}/delivery",
@@ -134,7 +138,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         )
         .route(
             "/conversations/{conversation}/files",
-            get(files::list).post(files::send),
+            get(files::list).merge(post(files::send).layer(repeat)),
         )
         .route(
             "/conversations/{conversation}/files/{message}",
@@ -191,10 +195,13 @@ pub(crate) fn router(state: Arc<State>) -> Router {
                 .delete(linking::cancel),
         )
         .route("/link/confirm", post(linking::confirm))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}", delete(tokens::revoke))
         .nest("/accounts/{account}", account);
     Router::new()
-        .route(OPENAPI_PATH, get(openapi))
         .nest("/api/v1", v1)
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), enforce))
+        .route(OPENAPI_PATH, get(openapi))
         .fallback(crate::web::serve)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
@@ -206,11 +213,7 @@ async fn openapi() -> Response {
 }
 
 async fn wrong_method() -> ApiError {
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "wrong_method",
-        "this path knows other methods only",
-    )
+    ApiError::wrong_method(&["GET"])
 }
 
 impl State {

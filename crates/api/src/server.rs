@@ -29,12 +29,13 @@ use crate::access::Access;
 use crate::auth::{Token, TokenError};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
+use crate::idempotency::UnderWay;
 use crate::routes;
 
 /// Name of the file in the data directory that says where the API is.
 pub const ADDRESS_FILE: &str = "api.json";
 /// Connections served at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: usize = 2048;
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
 /// Longest request line and headers together.
@@ -121,6 +122,7 @@ pub(crate) struct State {
     pub(crate) access: Arc<Access>,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
+    pub(crate) under_way: UnderWay,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -173,6 +175,7 @@ impl ApiServer {
             access: Arc::clone(&access),
             started: now(),
             counters: Counters::default(),
+            under_way: UnderWay::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });

@@ -28,11 +28,13 @@ use secret_debug;
 
 mod linking;
 mod session;
+mod tokens;
 
 pub use linking::{
     ChangePassword, ConfirmLink, LinkByPin, LinkDevice, LinkPin, LinkStatus, NewLink, NewLinkPin,
 };
 pub use session::{Caller, Login, LoginCode, NewLoginPassword, Session};
+pub use tokens::{MadeToken, NewToken, TokenInfo, TokenScope};
 pub use views::{
     Edition, Entry, EntryPage, Found, MemberStatus, Reaction, ReactionCount, SearchPage,
     StatusCounts,
@@ -212,7 +214,7 @@ pub enum Progress {
     /// The account is made: the last line.
     Account(Account),
     /// It failed: the last line.
-    Error(crate::error::ErrorDetail),
+    Error(crate::error::Problem),
 }
 
 /// A contact.

@@ -205,6 +205,11 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: SessionAction,
     },
+    /// Make tokens for bots and scripts that may do some things only; list and revoke them
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
     /// Show how the node, its accounts and its connections are
     Status,
     /// Tell why a message has not arrived everywhere, or that it has
@@ -449,6 +454,49 @@ pub(crate) enum SessionAction {
         #[arg(long, conflicts_with_all = ["password", "password_file"])]
         remove: bool,
     },
+}
+
+/// What is done with tokens of programs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make one, and print it: it is shown only this once
+    Create {
+        /// What it is for
+        label: String,
+        /// What it may do; may be given several times
+        #[arg(long, value_enum, required = true)]
+        scope: Vec<TokenPower>,
+        /// Only for the account (--account), not for all
+        #[arg(long)]
+        bound: bool,
+        /// Only for this contact's or other conversation; may be given several times
+        #[arg(long = "in", value_name = "WHO")]
+        within: Vec<String>,
+        /// For how many days [default: 90]
+        #[arg(long, value_name = "DAYS", conflicts_with = "never_expires")]
+        days: Option<u64>,
+        /// Until it is revoked
+        #[arg(long)]
+        never_expires: bool,
+    },
+    /// List them
+    List,
+    /// Revoke one, and those that were made with it
+    Revoke {
+        /// Its ID, or the beginning of it
+        token: String,
+    },
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenPower {
+    /// Read accounts, conversations, contacts, files and events
+    Read,
+    /// Act in conversations: texts, files, reactions, groups, requests
+    Send,
+    /// Everything else
+    Admin,
 }
 
 /// What is done with accounts.

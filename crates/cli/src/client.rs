@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use baraza_api::auth::{Token, TokenError};
-use baraza_api::error::{ErrorBody, ErrorDetail};
+use baraza_api::error::Problem;
 use baraza_api::types::{Account, Progress};
 use baraza_api::{ApiAddress, app_link};
 use bytes::Bytes;
@@ -275,13 +275,9 @@ fn no_answer(error: impl std::fmt::Display) -> CliError {
 }
 
 fn refusal(status: u16, body: &[u8]) -> CliError {
-    let detail = serde_json::from_slice::<ErrorBody>(body).map_or_else(
-        |_other| ErrorDetail {
-            code: "no_answer".into(),
-            message: format!("the node answers with status {status}"),
-            hint: None,
-        },
-        |body| body.error,
-    );
+    let detail = serde_json::from_slice::<Problem>(body).unwrap_or_else(|_other| {
+        let text = format!("the node answers with status {status}");
+        Problem::new(status, "no_answer", text)
+    });
     CliError::Refused(Box::new(detail), status)
 }

@@ -18,6 +18,7 @@ mod request;
 mod session;
 mod signs;
 mod status;
+mod token;
 pub(crate) mod verify;
 mod view;
 mod watch;
@@ -148,6 +149,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         }
         Action::Open { print } => open::run(&context, print).await,
         Action::Session { action } => session::run(&context, action).await,
+        Action::Token { action } => token::run(&context, action).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use baraza_api::error::ErrorDetail;
+use baraza_api::error::Problem;
 
 /// Printed at the end of `baraza --help`; `docs/cli.md` says the same.
 pub(crate) const EXIT_CODES: &str = "\
@@ -34,8 +34,8 @@ pub(crate) enum CliError {
     NoNode(PathBuf),
     #[error("the node does not answer: {0}")]
     NoAnswer(String),
-    #[error("{}", .0.message)]
-    Refused(Box<ErrorDetail>, u16),
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>, u16),
     #[error("{0}")]
     NotFound(String),
     #[error("{0}")]

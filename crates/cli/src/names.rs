@@ -13,6 +13,7 @@ use baraza_names::store::sqlite::SqliteStore;
 use baraza_names::store::{Store, StoreError};
 use baraza_wire::UnixTime;
 
+pub(crate) use self::serve::more_files;
 use crate::args::{Global, NamesAction, NamesOptions};
 use crate::error::CliError;
 use crate::paths;

@@ -14,6 +14,7 @@ use crate::args::{
     DEFAULT_API, Global, LogFormat, LogOptions, PUBLIC_BOOTSTRAP, RelayOptions, RunOptions,
 };
 use crate::error::CliError;
+use crate::names::more_files;
 use crate::{output, paths, relay};
 
 pub(crate) async fn run(
@@ -31,6 +32,7 @@ pub(crate) async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
+    more_files();
     let mut config = NodeConfig::new(&data_dir);
     config.dht_port = options.listen;
     config.loopback = options.loopback;

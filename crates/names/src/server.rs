@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod config;
+mod lanes;
 mod metrics;
 pub mod openapi;
 mod page;
@@ -27,7 +28,6 @@ use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 pub use self::config::{Config, Limits, Reserved, ReservedError};
 pub use self::tls::TlsFiles;
 
+use self::lanes::{Lanes, Threads};
 use self::metrics::Metrics;
 use self::routes::Peer;
 use self::source::{PerSource, Shared, Source};
@@ -81,6 +82,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// There are no threads to be had.
+    #[error("cannot start threads: {0}")]
+    NoThreads(io::Error),
     /// The directory does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,8 +100,6 @@ pub(crate) struct State {
     all_lookups: Shared,
     registrations: PerSource,
     all_registrations: Shared,
-    /// Signatures that are verified at once, so that they leave room for lookups.
-    verifying: Semaphore,
 }
 
 /// A server that runs until it is stopped.
@@ -110,6 +112,8 @@ pub struct NamesServer {
     signer: Arc<Signer>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// What serves connections.
+    threads: Threads,
 }
 
 impl NamesServer {
@@ -132,6 +136,7 @@ impl NamesServer {
         };
         store.add_key(signer.key(), checkpoints::now()).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let (threads, lanes) = Threads::start(cores).map_err(StartError::NoThreads)?;
         let limits = &config.limits;
         let state = Arc::new(State {
             store,
@@ -140,13 +145,13 @@ impl NamesServer {
             all_lookups: Shared::new(limits.all_lookups),
             registrations: PerSource::new(limits.registrations),
             all_registrations: Shared::new(limits.all_registrations),
-            verifying: Semaphore::new(cores),
             config,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let door = Arc::new(Door {
             state: Arc::clone(&state),
             acceptor,
+            lanes: Some(lanes),
             open: Mutex::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
@@ -170,6 +175,7 @@ impl NamesServer {
                 let door = Arc::new(Door {
                     state: Arc::clone(&state),
                     acceptor: None,
+                    lanes: None,
                     open: Mutex::default(),
                     stop: stop.clone(),
                     tasks: tasks.clone(),
@@ -186,6 +192,7 @@ impl NamesServer {
             state: Arc::clone(&state),
             stop: stop.clone(),
             tasks: tasks.clone(),
+            threads,
         };
         tasks.spawn(checkpoints::keep(state, signer, stop.clone()));
         if let Some(tls) = &server.tls {
@@ -224,6 +231,7 @@ impl NamesServer {
             tracing::warn!("requests were still under way when the server stopped");
         }
         checkpoints::sign(&self.state, &self.signer).await;
+        drop(self.threads);
     }
 }
 
@@ -276,6 +284,8 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 struct Door {
     state: Arc<State>,
     acceptor: Option<TlsAcceptor>,
+    /// The monitor does without, so that it answers when they are busy.
+    lanes: Option<Lanes>,
     open: Mutex<Open>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -332,11 +342,17 @@ impl Door {
                         self.state.metrics.refused.fetch_add(1, Ordering::Relaxed);
                         continue;
                     };
-                    let serving = Arc::clone(&self).serve(stream, peer.ip(), service.clone());
-                    self.tasks.spawn(async move {
-                        serving.await;
+                    let (door, service) = (Arc::clone(&self), service.clone());
+                    let serve = move |stream| async move {
+                        door.serve(stream, peer.ip(), service).await;
                         drop(place);
-                    });
+                    };
+                    match &self.lanes {
+                        Some(lanes) => lanes.serve(stream, &self.tasks, serve),
+                        None => {
+                            self.tasks.spawn(serve(stream));
+                        }
+                    }
                 }
                 Err(error) => {
                     // Out of file descriptors: those of others may be closed in a moment.

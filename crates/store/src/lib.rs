@@ -14,6 +14,7 @@
 
 mod access;
 mod accounts;
+mod answered;
 mod contacts;
 mod conversations;
 mod copy;
@@ -37,6 +38,7 @@ mod views;
 
 pub use access::{PasswordRow, SessionRow, TokenRow};
 pub use accounts::AccountRow;
+pub use answered::{Answer, AnsweredRow};
 pub use contacts::{ContactRow, RequestRow};
 pub use conversations::{ConversationRow, ConversationState, DeliveryRow};
 pub use database::{Durability, Store, StoreError};

@@ -11,11 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use baraza_core::keys::Keys;
 use baraza_identity::certificate::{Validity, issue_account, issue_ca, issue_device};
+use baraza_identity::testing::key_of_primes;
 use baraza_identity::{Archive, CertificateChain, DeviceIdentity, PrivateKey};
 use baraza_store::{ConversationRow, ConversationState};
 use baraza_swarm::{Author, Mode, Repository};
-use baraza_wire::{ConversationId, Rng, UnixTime};
-use num_bigint::BigUint;
+use baraza_wire::{ConversationId, Rng, UnixTime, hex};
 
 use crate::hostile::Forger;
 use crate::node_host::Disk;
@@ -109,50 +109,8 @@ fn key(number: usize) -> Result<PrivateKey> {
     let primes: Vec<&str> = PRIMES.lines().collect();
     let mut pairs = (1..primes.len()).flat_map(|high| (0..high).map(move |low| (low, high)));
     let (low, high) = pairs.nth(number).context("not enough primes")?;
-    let prime = |index: usize| BigUint::parse_bytes(primes[index].as_bytes(), 16);
-    let (q, p) = prime(low).zip(prime(high)).context("not a prime")?;
-    let one = BigUint::from(1_u8);
-    let e = BigUint::from(65_537_u32);
-    let (p1, q1) = (&p - &one, &q - &one);
-    let d = e.modinv(&(&p1 * &q1)).context("no inverse")?;
-    let coefficient = q.modinv(&p).context("no inverse")?;
-    let numbers = [
-        BigUint::from(0_u8),
-        &p * &q,
-        e,
-        d.clone(),
-        p,
-        q,
-        &d % &p1,
-        &d % &q1,
-        coefficient,
-    ];
-    let integers: Vec<u8> = numbers.iter().flat_map(integer).collect();
-    Ok(PrivateKey::from_der(&element(0x30, &integers))?)
-}
-
-fn integer(number: &BigUint) -> Vec<u8> {
-    let mut bytes = number.to_bytes_be();
-    if bytes.first().is_none_or(|first| first & 0x80 != 0) {
-        bytes.insert(0, 0);
-    }
-    element(0x02, &bytes)
-}
-
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len();
-    let mut element = vec![tag];
-    match u8::try_from(length) {
-        Ok(short @ 0..0x80) => element.push(short),
-        _ => {
-            let bytes = length.to_be_bytes();
-            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-            element.push(0x80 | (bytes.len() - zeros) as u8);
-            element.extend(&bytes[zeros..]);
-        }
-    }
-    element.extend(content);
-    element
+    let prime = |index: usize| hex::decode(primes[index]).context("not a prime");
+    Ok(key_of_primes(&prime(high)?, &prime(low)?)?)
 }
 
 /// A group on a disk, in which the first so many people have joined one after the other.

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use baraza_core::command::Identity;
 use baraza_core::event::RegistrationState;
 use baraza_core::node::AccountSummary;
@@ -16,8 +16,9 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc;
 
 use super::unexpected;
+use crate::access::Grant;
 use crate::body::{Input, LargeInput};
-use crate::error::{ApiError, ErrorDetail};
+use crate::error::{ApiError, Problem};
 use crate::server::State;
 use crate::types::{
     Account, ChangeAccount, ExportAccount, Exported, ImportAccount, NewAccount, Progress,
@@ -31,9 +32,13 @@ const PROGRESS_QUEUE: usize = 16;
     responses((status = 200, body = Vec<Account>)))]
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Extension(grant): Extension<Arc<Grant>>,
 ) -> Result<Json<Vec<Account>>, ApiError> {
     let mut accounts = Vec::new();
     for summary in state.node.accounts() {
+        if !grant.covers_account(Some(summary.account)) {
+            continue;
+        }
         accounts.push(identity_or_failed(&state, summary).await?);
     }
     Ok(Json(accounts))
@@ -61,8 +66,8 @@ pub(crate) async fn create(
 /// Brings an account here from an archive: this becomes a device of it.
 #[utoipa::path(post, path = "/api/v1/accounts/import", tag = "accounts",
     request_body = ImportAccount,
-    responses((status = 201, body = Account), (status = 409, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Account), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
 pub(crate) async fn import(
     Shared(state): Shared<Arc<State>>,
     headers: HeaderMap,
@@ -117,8 +122,8 @@ where
     state.tasks.spawn(async move {
         let last = match task.await {
             Ok(Ok(account)) => Progress::Account(account),
-            Ok(Err(error)) => Progress::Error(ErrorDetail::from(error)),
-            Err(error) => Progress::Error(ErrorDetail::from(ApiError::internal(&error))),
+            Ok(Err(error)) => Progress::Error(Problem::from(error)),
+            Err(error) => Progress::Error(Problem::from(ApiError::internal(&error))),
         };
         let _gone = steps.send(last).await;
     });
@@ -145,7 +150,7 @@ fn step_name(step: Step) -> &'static str {
 /// An account.
 #[utoipa::path(get, path = "/api/v1/accounts/{account}", tag = "accounts",
     params(("account" = String, Path, description = "Local name or Jami ID")),
-    responses((status = 200, body = Account), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = Account), (status = 404, body = Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -189,7 +194,7 @@ pub(crate) async fn remove(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/export", tag = "accounts",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = ExportAccount,
-    responses((status = 200, body = Exported), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = Exported), (status = 422, body = Problem)))]
 pub(crate) async fn export(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

@@ -28,7 +28,7 @@ fn absolute(file: &FilePath) -> Result<(), ApiError> {
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = ExportConversation,
-    responses((status = 200, body = BundleInfo), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = BundleInfo), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn export(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -54,7 +54,7 @@ pub(crate) async fn export(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/conversations/import",
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = ImportConversation,
-    responses((status = 200, body = BundleInfo), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = BundleInfo), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn import(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

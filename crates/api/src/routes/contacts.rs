@@ -29,9 +29,9 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/contacts", tag = "contacts",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = AddContact,
-    responses((status = 201, body = Asked), (status = 422, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody, description = "Nobody has the name"),
-        (status = 502, body = crate::error::ErrorBody,
+    responses((status = 201, body = Asked), (status = 422, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem, description = "Nobody has the name"),
+        (status = 502, body = crate::error::Problem,
             description = "The name server cannot be asked, or does not tell the truth")))]
 pub(crate) async fn add(
     Shared(state): Shared<Arc<State>>,
@@ -79,7 +79,7 @@ pub(crate) async fn add(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/contacts/{id}", tag = "contacts",
     params(("account" = String, Path, description = "Local name or Jami ID"),
         ("id" = String, Path, description = "Jami ID")),
-    responses((status = 200, body = Contact), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = Contact), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Path((account, id)): Path<(String, String)>,
@@ -160,7 +160,7 @@ pub(crate) async fn requests(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/requests/{conversation}/accept",
     tag = "requests", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "The conversation offered")),
-    responses((status = 202), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 202), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn accept(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -175,7 +175,7 @@ pub(crate) async fn accept(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/requests/{conversation}/decline",
     tag = "requests", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "The conversation offered")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn decline(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -189,7 +189,7 @@ pub(crate) async fn decline(
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/requests/{conversation}/block",
     tag = "requests", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "The conversation offered")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn block_asker(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,

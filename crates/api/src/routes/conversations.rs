@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use baraza_core::{Command, CommandError, LocalId, Message, Reply};
 use baraza_wire::{CommitId, ConversationId};
 use serde::Deserialize;
 
 use super::{conversation_id, message_id, unexpected};
+use crate::access::Grant;
 use crate::body::{Input, Params};
 use crate::error::ApiError;
 use crate::server::State;
@@ -26,10 +27,13 @@ const MAX_PAGE: usize = 1000;
     responses((status = 200, body = Vec<Conversation>)))]
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Extension(grant): Extension<Arc<Grant>>,
     Path(account): Path<String>,
 ) -> Result<Json<Vec<Conversation>>, ApiError> {
     let account = state.account(&account)?;
-    conversations(&state, account).await.map(Json)
+    let mut list = conversations(&state, account).await?;
+    list.retain(|conversation| grant.covers_conversation(Some(conversation.id)));
+    Ok(Json(list))
 }
 
 /// A conversation.
@@ -37,7 +41,7 @@ pub(crate) async fn list(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     responses((status = 200, body = Conversation),
-        (status = 404, body = crate::error::ErrorBody)))]
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -88,7 +92,7 @@ pub(crate) struct Page {
         ("before" = Option<String>, Query, description = "Older than this message"),
         ("after" = Option<String>, Query, description = "Newer than this message"),
         ("limit" = Option<usize>, Query, description = "How many: 1 to 1000, or 200")),
-    responses((status = 200, body = MessagePage), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = MessagePage), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn history(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -198,8 +202,8 @@ impl Reader<'_> {
     tag = "messages", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = NewMessage,
-    responses((status = 201, body = Written), (status = 404, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Written), (status = 404, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn send(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -224,7 +228,7 @@ pub(crate) async fn send(
     tag = "messages", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "Its id")),
-    responses((status = 200, body = MessageView), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = MessageView), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn message(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -251,7 +255,7 @@ pub(crate) async fn message(
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "Its id, or `newest`")),
     responses((status = 200, body = DeliveryReport),
-        (status = 404, body = crate::error::ErrorBody)))]
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn delivery(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,

@@ -45,7 +45,7 @@ pub(crate) async fn list(
     params(("account" = String, Path, description = "Local name or Jami ID"),
         ("device" = String, Path, description = "The id of this device")),
     request_body = ChangeDevice,
-    responses((status = 200, body = Device), (status = 403, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = Device), (status = 403, body = crate::error::Problem)))]
 pub(crate) async fn rename(
     Shared(state): Shared<Arc<State>>,
     Path((account, device)): Path<(String, String)>,
@@ -80,8 +80,8 @@ pub(crate) async fn rename(
     tag = "devices", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("device" = String, Path, description = "Its id")),
     request_body = RevokeDevice,
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn revoke(
     Shared(state): Shared<Arc<State>>,
     Path((account, device)): Path<(String, String)>,
@@ -101,7 +101,7 @@ pub(crate) async fn revoke(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     responses((status = 200, body = BTreeMap<String, String>),
-        (status = 404, body = crate::error::ErrorBody)))]
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn preferences(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -124,7 +124,7 @@ pub(crate) async fn preferences(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = BTreeMap<String, String>,
-    responses((status = 204), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn change_preferences(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,

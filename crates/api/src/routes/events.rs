@@ -2,21 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::{Extension, Json};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
+use crate::access::Grant;
 use crate::body::Params;
 use crate::error::ApiError;
 use crate::follow::{Filter, Follower};
 use crate::server::State;
 use crate::types::EventBatch;
 
-/// Event streams open at once.
-const MAX_STREAMS: u64 = 64;
+/// Event streams open at once: fewer than connections, so that other requests get through.
+const MAX_STREAMS: u64 = 1536;
 /// Longest long poll.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Events in the answer to a poll.
@@ -29,6 +30,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest message from a client; none has a meaning.
 const MAX_INCOMING: usize = 4096;
+/// The code that a socket is closed with when its token was revoked or has expired.
+const TOKEN_ENDED: u16 = 4401;
 /// The subprotocol a browser names beside the one with the token.
 const SUBPROTOCOL: &str = "baraza";
 
@@ -70,13 +73,14 @@ fn count(state: &State) -> &AtomicU64 {
     responses((status = 200, body = EventBatch)))]
 pub(crate) async fn poll(
     Shared(state): Shared<Arc<State>>,
+    Extension(grant): Extension<Arc<Grant>>,
     Params(filter): Params<Filter>,
 ) -> Result<Json<EventBatch>, ApiError> {
     let _open = Open::new(&state)?;
     let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let wait = Duration::from_secs(filter.wait.unwrap_or(0)).min(MAX_WAIT);
     let deadline = Instant::now() + wait;
-    let mut follower = Follower::new(state.node.clone(), filter);
+    let mut follower = Follower::new(state.node.clone(), filter, Arc::clone(&grant));
     let mut events = Vec::new();
     while events.len() < limit {
         let next = if follower.has_more() {
@@ -90,6 +94,7 @@ pub(crate) async fn poll(
             tokio::select! {
                 next = timeout_at(deadline, follower.next()) => next,
                 () = state.stop.cancelled() => break,
+                () = grant.ended().cancelled() => break,
             }
         } else {
             break;
@@ -116,25 +121,29 @@ pub(crate) async fn poll(
     responses((status = 101, description = "Events follow as text frames")))]
 pub(crate) async fn socket(
     Shared(state): Shared<Arc<State>>,
+    Extension(grant): Extension<Arc<Grant>>,
     Params(filter): Params<Filter>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
     let open = Open::new(&state)?;
-    let follower = Follower::new(state.node.clone(), filter);
+    let follower = Follower::new(state.node.clone(), filter, Arc::clone(&grant));
     Ok(upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(MAX_INCOMING)
         .max_frame_size(MAX_INCOMING)
-        .on_upgrade(move |socket| stream(socket, follower, open)))
+        .on_upgrade(move |socket| stream(socket, follower, grant, open)))
 }
 
-async fn stream(mut socket: WebSocket, mut follower: Follower, open: Open) {
+async fn stream(mut socket: WebSocket, mut follower: Follower, grant: Arc<Grant>, open: Open) {
     let state = Arc::clone(&open.0);
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = true;
+    let ended = grant.until_ended();
+    tokio::pin!(ended);
     let farewell = loop {
         tokio::select! {
+            () = &mut ended => break Some((TOKEN_ENDED, "the token or session does not hold any more")),
             () = state.stop.cancelled() => break Some((close_code::AWAY, "the node is shutting down")),
             event = follower.next() => {
                 let Ok(event) = event else {

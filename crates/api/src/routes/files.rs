@@ -35,8 +35,8 @@ pub(crate) struct NewFile {
         ("name" = String, Query, description = "Its name"),
         ("reply_to" = Option<String>, Query, description = "The message this answers")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = Written), (status = 404, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Written), (status = 404, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn send(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -81,7 +81,7 @@ pub(crate) async fn send(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/conversations/{conversation}/files",
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
-    responses((status = 200, body = Vec<FileView>), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = Vec<FileView>), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -117,7 +117,7 @@ async fn find(
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "The message that offers it")),
-    responses((status = 200, body = FileView), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = FileView), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -132,12 +132,13 @@ pub(crate) async fn show(
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "The message that offers it"),
-        ("Range" = Option<String>, Header, description = "One range of bytes")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        ("Range" = Option<String>, Header, description = "One range of bytes"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of what is there already")),
+    responses((status = 304, description = "It is the same"), (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, body = crate::error::ErrorBody),
-        (status = 409, body = crate::error::ErrorBody),
-        (status = 416, body = crate::error::ErrorBody)))]
+        (status = 404, body = crate::error::Problem),
+        (status = 409, body = crate::error::Problem),
+        (status = 416, body = crate::error::Problem)))]
 pub(crate) async fn download(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -148,8 +149,8 @@ pub(crate) async fn download(
         let error = ApiError::conflict("file_not_here", "the file is not here yet");
         return Err(error.hint("accept it, and wait for the event file_changed"));
     };
-    let range = headers.get(header::RANGE);
-    content::answer(&path, &file.name, range).await
+    let etag = format!("\"{}\"", file.sha3sum);
+    content::answer(&path, &file.name, &etag, &headers).await
 }
 
 async fn done(state: &State, account: &str, command: Command) -> Result<StatusCode, ApiError> {
@@ -166,7 +167,7 @@ async fn done(state: &State, account: &str, command: Command) -> Result<StatusCo
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "The message that offers it")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn accept(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -184,8 +185,8 @@ pub(crate) async fn accept(
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "The message that offers it")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn cancel(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -203,8 +204,8 @@ pub(crate) async fn cancel(
     tag = "files", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "The message that offers it")),
-    responses((status = 201, body = Written), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Written), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn delete(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -223,7 +224,7 @@ pub(crate) async fn delete(
 /// How large files are that are fetched without being asked for.
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/auto-accept", tag = "files",
     params(("account" = String, Path, description = "Local name or Jami ID")),
-    responses((status = 200, body = AutoAccept), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = AutoAccept), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn auto_accept(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -239,7 +240,7 @@ pub(crate) async fn auto_accept(
 #[utoipa::path(patch, path = "/api/v1/accounts/{account}/auto-accept", tag = "files",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = AutoAccept,
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn set_auto_accept(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

@@ -31,7 +31,7 @@ fn change(profile: GroupProfile) -> ProfileChange {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/conversations", tag = "conversations",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = NewGroup,
-    responses((status = 201, body = NewConversation), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = NewConversation), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn create(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -74,7 +74,7 @@ async fn done(state: &State, account: &str, command: Command) -> Result<StatusCo
 #[utoipa::path(delete, path = "/api/v1/accounts/{account}/conversations/{conversation}",
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn leave(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -87,7 +87,7 @@ pub(crate) async fn leave(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/conversations/{conversation}/profile",
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
-    responses((status = 200, body = GroupProfile), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = GroupProfile), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn profile(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -117,8 +117,8 @@ pub(crate) async fn profile(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = GroupProfile,
-    responses((status = 204), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn change_profile(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -136,8 +136,8 @@ pub(crate) async fn change_profile(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = NewMember,
-    responses((status = 204), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn invite(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -156,8 +156,8 @@ pub(crate) async fn invite(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id"),
         ("member" = String, Path, description = "The member's Jami ID")),
-    responses((status = 204), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn ban(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, member)): Path<(String, String, String)>,
@@ -188,7 +188,7 @@ async fn written(
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "Its id")),
     request_body = NewReaction,
-    responses((status = 201, body = Written), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Written), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn react(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,
@@ -209,8 +209,8 @@ pub(crate) async fn react(
         ("conversation" = String, Path, description = "Its conversation"),
         ("message" = String, Path, description = "Its id, as it was first written")),
     request_body = EditText,
-    responses((status = 201, body = Written), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = Written), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn edit(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation, message)): Path<(String, String, String)>,

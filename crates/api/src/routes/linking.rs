@@ -41,8 +41,8 @@ pub(crate) struct After {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/devices/pin", tag = "devices",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = NewLinkPin,
-    responses((status = 201, body = LinkPin), (status = 422, body = crate::error::ErrorBody),
-        (status = 503, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = LinkPin), (status = 422, body = crate::error::Problem),
+        (status = 503, body = crate::error::Problem)))]
 pub(crate) async fn pin(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -68,8 +68,8 @@ pub(crate) async fn pin(
     request_body = LinkByPin,
     responses((status = 201, body = Account), (status = 200, body = Progress,
         content_type = "application/x-ndjson"),
-        (status = 404, body = crate::error::ErrorBody),
-        (status = 409, body = crate::error::ErrorBody)))]
+        (status = 404, body = crate::error::Problem),
+        (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn link(
     Shared(state): Shared<Arc<State>>,
     headers: HeaderMap,
@@ -94,7 +94,7 @@ pub(crate) async fn link(
 /// Begins to make this a device of an account: the answer goes on to change until the
 /// token is there, which the other device is given (`devices/link` there).
 #[utoipa::path(post, path = "/api/v1/link", tag = "link", request_body = NewLink,
-    responses((status = 201, body = LinkStatus), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = LinkStatus), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn begin(
     Shared(state): Shared<Arc<State>>,
     Input(new): Input<NewLink>,
@@ -106,7 +106,7 @@ pub(crate) async fn begin(
 /// How far it is. With `after`, waits up to half a minute for a later revision.
 #[utoipa::path(get, path = "/api/v1/link", tag = "link",
     params(("after" = Option<u64>, Query, description = "Wait for a revision above this one")),
-    responses((status = 200, body = LinkStatus), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = LinkStatus), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Params(query): Params<After>,
@@ -121,7 +121,7 @@ pub(crate) async fn show(
 
 /// Makes this a device of the account that the status shows, whose password this is.
 #[utoipa::path(post, path = "/api/v1/link/confirm", tag = "link", request_body = ConfirmLink,
-    responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn confirm(
     Shared(state): Shared<Arc<State>>,
     Input(confirm): Input<ConfirmLink>,
@@ -133,7 +133,7 @@ pub(crate) async fn confirm(
 
 /// Gives it up.
 #[utoipa::path(delete, path = "/api/v1/link", tag = "link",
-    responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn cancel(Shared(state): Shared<Arc<State>>) -> Result<StatusCode, ApiError> {
     state.node.cancel_new_link().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -144,8 +144,8 @@ pub(crate) async fn cancel(Shared(state): Shared<Arc<State>>) -> Result<StatusCo
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/devices/link", tag = "devices",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = LinkDevice,
-    responses((status = 201, body = LinkStatus), (status = 409, body = crate::error::ErrorBody),
-        (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 201, body = LinkStatus), (status = 409, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn add_device(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -169,7 +169,7 @@ pub(crate) async fn add_device(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/devices/link", tag = "devices",
     params(("account" = String, Path, description = "Local name or Jami ID"),
         ("after" = Option<u64>, Query, description = "Wait for a revision above this one")),
-    responses((status = 200, body = LinkStatus), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = LinkStatus), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn show_device(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -190,7 +190,7 @@ pub(crate) async fn show_device(
 /// Lets the new device that is connected have the account, if its user knows the password.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/devices/link/confirm", tag = "devices",
     params(("account" = String, Path, description = "Local name or Jami ID")),
-    responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn confirm_device(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -201,7 +201,7 @@ pub(crate) async fn confirm_device(
 /// Does not let it.
 #[utoipa::path(delete, path = "/api/v1/accounts/{account}/devices/link", tag = "devices",
     params(("account" = String, Path, description = "Local name or Jami ID")),
-    responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn cancel_device(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -230,7 +230,7 @@ async fn answer(state: &State, account: &str, command: Command) -> Result<Status
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/password", tag = "accounts",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = ChangePassword,
-    responses((status = 204), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn change_password(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

@@ -20,11 +20,11 @@ use crate::types::names::{ChangeNameServer, FindName, NameServer, RegisterName, 
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/names", tag = "names",
     params(("account" = String, Path, description = "Local name or Jami ID"), FindName),
     responses((status = 200, body = RegisteredName),
-        (status = 404, body = crate::error::ErrorBody, description = "Nobody has it"),
-        (status = 409, body = crate::error::ErrorBody, description = "No server is chosen"),
-        (status = 422, body = crate::error::ErrorBody, description = "No name"),
-        (status = 429, body = crate::error::ErrorBody, description = "Too many questions"),
-        (status = 502, body = crate::error::ErrorBody,
+        (status = 404, body = crate::error::Problem, description = "Nobody has it"),
+        (status = 409, body = crate::error::Problem, description = "No server is chosen"),
+        (status = 422, body = crate::error::Problem, description = "No name"),
+        (status = 429, body = crate::error::Problem, description = "Too many questions"),
+        (status = 502, body = crate::error::Problem,
             description = "The server cannot be asked, or does not tell the truth")))]
 pub(crate) async fn find(
     Shared(state): Shared<Arc<State>>,
@@ -42,9 +42,9 @@ pub(crate) async fn find(
     params(("account" = String, Path, description = "Local name or Jami ID"),
         ("id" = String, Path, description = "Jami ID"), Fresh),
     responses((status = 200, body = RegisteredName),
-        (status = 404, body = crate::error::ErrorBody, description = "It has none"),
-        (status = 409, body = crate::error::ErrorBody, description = "No server is chosen"),
-        (status = 502, body = crate::error::ErrorBody,
+        (status = 404, body = crate::error::Problem, description = "It has none"),
+        (status = 409, body = crate::error::Problem, description = "No server is chosen"),
+        (status = 502, body = crate::error::Problem,
             description = "The server cannot be asked, or does not tell the truth")))]
 pub(crate) async fn of(
     Shared(state): Shared<Arc<State>>,
@@ -74,12 +74,12 @@ pub(crate) struct Fresh {
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = RegisterName,
     responses((status = 201, body = RegisteredName),
-        (status = 409, body = crate::error::ErrorBody,
+        (status = 409, body = crate::error::Problem,
             description = "The name is taken, the account has one, or no server is chosen"),
-        (status = 422, body = crate::error::ErrorBody,
+        (status = 422, body = crate::error::Problem,
             description = "No name, or a wrong password"),
-        (status = 429, body = crate::error::ErrorBody, description = "Too many questions"),
-        (status = 502, body = crate::error::ErrorBody, description = "The server failed")))]
+        (status = 429, body = crate::error::Problem, description = "Too many questions"),
+        (status = 502, body = crate::error::Problem, description = "The server failed")))]
 pub(crate) async fn register(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -110,7 +110,7 @@ pub(crate) async fn server(
 #[utoipa::path(patch, path = "/api/v1/accounts/{account}/names/server", tag = "names",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = ChangeNameServer,
-    responses((status = 200, body = NameServer), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = NameServer), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn change_server(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

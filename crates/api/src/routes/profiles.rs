@@ -39,7 +39,7 @@ async fn read(
 /// The own profile: what those see with whom this account shares a conversation.
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/profile", tag = "profiles",
     params(("account" = String, Path, description = "Local name or Jami ID")),
-    responses((status = 200, body = ProfileView), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = ProfileView), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn own(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -51,7 +51,7 @@ pub(crate) async fn own(
 #[utoipa::path(patch, path = "/api/v1/accounts/{account}/profile", tag = "profiles",
     params(("account" = String, Path, description = "Local name or Jami ID")),
     request_body = NewProfile,
-    responses((status = 204), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn change(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
@@ -76,7 +76,7 @@ pub(crate) async fn change(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/contacts/{id}/profile", tag = "profiles",
     params(("account" = String, Path, description = "Local name or Jami ID"),
         ("id" = String, Path, description = "Whose: the Jami ID")),
-    responses((status = 200, body = ProfileView), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = ProfileView), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Path((account, id)): Path<(String, String)>,

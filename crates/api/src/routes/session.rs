@@ -26,9 +26,9 @@ fn cookie(secret: &str, seconds: u64) -> AppendHeaders<[(header::HeaderName, Str
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", security(()),
     request_body = Login,
     responses((status = 204, description = "Signed in; with the cookie"),
-        (status = 400, body = crate::error::ErrorBody),
-        (status = 401, body = crate::error::ErrorBody),
-        (status = 429, body = crate::error::ErrorBody)))]
+        (status = 400, body = crate::error::Problem),
+        (status = 401, body = crate::error::Problem),
+        (status = 429, body = crate::error::Problem)))]
 pub(crate) async fn sign_in(
     Shared(state): Shared<Arc<State>>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -68,10 +68,13 @@ pub(crate) async fn show(
     let (kind, session) = match grant.holder() {
         Holder::Owner => ("owner", None),
         Holder::Session(id) => ("session", Some(*id)),
+        Holder::Token(_) => ("token", None),
     };
     let mut response = Json(Caller {
         kind: kind.to_owned(),
-        scopes: ["read", "send", "admin"].map(str::to_owned).to_vec(),
+        scopes: grant.scopes().iter().map(ToString::to_string).collect(),
+        accounts: grant.accounts().to_vec(),
+        conversations: grant.conversations().to_vec(),
         session,
         expires: grant.expires(),
         password_set: state.access.has_password(),
@@ -89,7 +92,7 @@ pub(crate) async fn show(
 
 /// Signs the browser out that asks.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session",
-    responses((status = 204), (status = 409, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem)))]
 pub(crate) async fn sign_out(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
@@ -118,7 +121,7 @@ pub(crate) async fn code(Shared(state): Shared<Arc<State>>) -> (StatusCode, Json
 /// so.
 #[utoipa::path(put, path = "/api/v1/session/password", tag = "session",
     request_body = NewLoginPassword,
-    responses((status = 204), (status = 422, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn set_password(
     Shared(state): Shared<Arc<State>>,
     Input(new): Input<NewLoginPassword>,
@@ -149,7 +152,7 @@ pub(crate) async fn list(
 /// Signs a browser out.
 #[utoipa::path(delete, path = "/api/v1/sessions/{session}", tag = "session",
     params(("session" = u64, Path, description = "Its number")),
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn revoke(
     Shared(state): Shared<Arc<State>>,
     Path(session): Path<String>,

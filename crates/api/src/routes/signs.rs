@@ -18,7 +18,7 @@ use crate::types::{ChangeSettings, Rejoin, Settings, Typing};
     tag = "messages", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = Typing,
-    responses((status = 204), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn typing(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -42,8 +42,8 @@ pub(crate) async fn typing(
     tag = "conversations", params(("account" = String, Path, description = "Local name or Jami ID"),
         ("conversation" = String, Path, description = "Its id")),
     request_body = Rejoin,
-    responses((status = 204), (status = 403, body = crate::error::ErrorBody),
-        (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 204), (status = 403, body = crate::error::Problem),
+        (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn rejoin(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,

@@ -41,7 +41,7 @@ pub(crate) struct Part {
         ("around" = Option<String>, Query, description = "This message in the middle"),
         ("unread" = Option<bool>, Query, description = "The first unread one in the middle"),
         ("limit" = Option<usize>, Query, description = "How many: 1 to 1000, or 50")),
-    responses((status = 200, body = EntryPage), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = EntryPage), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn entries(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
@@ -101,7 +101,7 @@ pub(crate) struct Wanted {
         ("before" = Option<u64>, Query, description = "Before this second since 1970"),
         ("next" = Option<i64>, Query, description = "What the page before gave as `next`"),
         ("limit" = Option<usize>, Query, description = "How many: 1 to 200, or 20")),
-    responses((status = 200, body = SearchPage), (status = 404, body = crate::error::ErrorBody)))]
+    responses((status = 200, body = SearchPage), (status = 404, body = crate::error::Problem)))]
 pub(crate) async fn search(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,

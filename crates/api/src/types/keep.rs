@@ -9,7 +9,7 @@ use baraza_wire::{CommitId, ConversationId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::ErrorDetail;
+use crate::error::Problem;
 
 /// Asks for a backup.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
@@ -102,7 +102,7 @@ pub enum BackupProgress {
     /// It is complete.
     Made(BackupMade),
     /// There is none.
-    Error(ErrorDetail),
+    Error(Problem),
 }
 
 /// Asks for a conversation in a file.
@@ -257,5 +257,5 @@ pub enum JamiProgress {
     /// It is done.
     Report(JamiImported),
     /// Nothing was done.
-    Error(ErrorDetail),
+    Error(Problem),
 }

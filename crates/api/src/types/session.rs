@@ -1,6 +1,7 @@
 //! Browsers that sign in, and who asks.
 
-use baraza_wire::UnixTime;
+use baraza_core::event::LocalId;
+use baraza_wire::{ConversationId, UnixTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,10 +40,18 @@ pub struct NewLoginPassword {
 /// Who asks, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Caller {
-    /// `owner` (the file `api-token`) or `session` (a browser).
+    /// `owner` (the file `api-token`), `session` (a browser) or `token` (a program).
     pub kind: String,
     /// What it may do: `read`, `send`, `admin`.
     pub scopes: Vec<String>,
+    /// For which accounts (local names); none: for all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub accounts: Vec<LocalId>,
+    /// For which conversations; none: for all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub conversations: Vec<ConversationId>,
     /// The number of the session, if it is one.
     #[serde(default)]
     pub session: Option<u64>,

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::Server;
 
 fn code(value: &serde_json::Value) -> &str {
-    value["error"]["code"].as_str().unwrap_or("")
+    value["code"].as_str().unwrap_or("")
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@
 
 mod events;
 mod files;
+mod hostile;
+mod idempotency;
 mod limits;
 mod linking;
 mod session;
 mod support;
+mod tokens;
 mod web;

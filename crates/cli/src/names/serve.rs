@@ -126,7 +126,7 @@ fn config(options: &NamesOptions) -> Result<Config, CliError> {
 }
 
 /// Connections are files, and the limit that programs start with is low.
-fn more_files() {
+pub(crate) fn more_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

@@ -6,20 +6,21 @@
 //! under it. Lookups read from connections of their own and wait for nobody.
 
 mod batch;
+mod readers;
 mod rows;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use baraza_wire::{AccountId, UnixTime};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::Batch;
+use self::readers::Readers;
 use super::{
     Admin, AdminRefusal, Held, HeldState, Line, MAX_PAGE, Outcome, Reply, Store, StoreError,
 };
@@ -40,7 +41,8 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 512;
 /// Connections that read.
 const READERS: usize = 4;
-const READER_CACHE_KIB: i64 = 4096;
+/// The upper levels of ten million names.
+const READER_CACHE_KIB: i64 = 12 * 1024;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the write-ahead log before they are moved into the database.
 const WAL_PAGES: i64 = 4000;
@@ -79,8 +81,7 @@ where
 /// A directory in a file.
 pub struct SqliteStore {
     path: PathBuf,
-    readers: Vec<Mutex<Connection>>,
-    next: AtomicUsize,
+    readers: Readers,
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -118,17 +119,19 @@ impl SqliteStore {
         for _ in 0..READERS {
             let reader = connect(&path, READER_CACHE_KIB)?;
             reader.pragma_update(None, "query_only", true)?;
-            readers.push(Mutex::new(reader));
+            readers.push(reader);
         }
+        let failed = |error: std::io::Error| StoreError::Database(error.to_string());
+        let readers = Readers::new(readers).map_err(failed)?;
+        let written = readers.written();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("names-writer".into())
-            .spawn(move || write(connection, queue))
-            .map_err(|error| StoreError::Database(error.to_string()))?;
+            .spawn(move || write(connection, queue, written))
+            .map_err(failed)?;
         Ok(Self {
             path,
             readers,
-            next: AtomicUsize::new(0),
             jobs: Some(jobs),
             writer: Some(writer),
         })
@@ -146,35 +149,12 @@ impl SqliteStore {
         Self::open(dir)
     }
 
-    /// A reader that nobody uses, or the next in turn. Rows are read in the cache of pages,
-    /// or a few pages of the file: too short to be worth another thread.
-    fn reader(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let (late, early) = self
-            .readers
-            .split_at_checked(start % self.readers.len().max(1))
-            .unwrap_or((&[], &self.readers));
-        let mut turn = None;
-        for reader in early.iter().chain(late) {
-            match reader.try_lock() {
-                Ok(free) => return Ok(free),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => {
-                    turn.get_or_insert(reader);
-                }
-            }
-        }
-        let turn = turn.ok_or_else(|| StoreError::Database("no connection".into()))?;
-        Ok(turn.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn read<'a, T: Send + 'a>(
         &'a self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'a,
     ) -> Reply<'a, T> {
-        Box::pin(std::future::ready(
-            self.reader().and_then(|reader| work(&reader)),
-        ))
+        // In the cache of pages, or a few pages of the file: too short to be worth another thread.
+        Box::pin(std::future::ready(self.readers.read(work)))
     }
 
     fn write<T: Send + 'static>(
@@ -219,6 +199,8 @@ fn connect(path: &Path, cache_kib: i64) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", cache_kib.saturating_neg())?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    // One plan for a statement, whatever is asked for: else it is made again and again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
@@ -245,7 +227,7 @@ fn make(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The thread that writes.
-fn write(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn write(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, written: impl Fn()) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         while jobs.len() < BATCH
@@ -254,6 +236,7 @@ fn write(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
             jobs.push(job);
         }
         let together = transact(&mut connection, &mut jobs);
+        written();
         if together.is_ok() || jobs.len() == 1 {
             for job in jobs {
                 job.finish(together.clone());
@@ -264,6 +247,7 @@ fn write(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         for job in jobs {
             let mut alone = [job];
             let done = transact(&mut connection, &mut alone);
+            written();
             let [job] = alone;
             job.finish(done);
         }

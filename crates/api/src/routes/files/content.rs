@@ -4,7 +4,7 @@ use std::io::SeekFrom;
 use std::path::Path;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures_util::stream;
 use tokio::fs::File;
@@ -61,8 +61,24 @@ fn part(range: Option<&str>, length: u64) -> Part {
 pub(super) async fn answer(
     path: &Path,
     name: &str,
-    range: Option<&HeaderValue>,
+    etag: &str,
+    headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.and_then(|known| known.to_str().ok()).unwrap_or("");
+    let same = |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag;
+    if known.split(',').any(same) {
+        let response = Response::builder()
+            .status(StatusCode::NOT_MODIFIED)
+            .header(header::ETAG, etag)
+            .body(Body::empty());
+        return response.map_err(|error| ApiError::internal(&error));
+    }
+    // The rest of another content is of no use: then the whole.
+    let range = match headers.get(header::IF_RANGE) {
+        Some(wanted) if wanted != etag => None,
+        _ => headers.get(header::RANGE),
+    };
     let gone = |error: std::io::Error| {
         tracing::warn!(%error, "a file cannot be read");
         ApiError::not_found("file_lost", "the file is not on the disk any more")
@@ -73,6 +89,7 @@ pub(super) async fn answer(
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::ETAG, etag)
         .header(header::CONTENT_DISPOSITION, disposition(name));
     let (start, count) = match part(range, length) {
         Part::Whole => (0, length),

@@ -72,16 +72,24 @@ pub(crate) struct Refused {
 #[expect(dead_code, reason = "described here, read by another parser")]
 pub(crate) struct RegisterRequest {
     /// The Jami ID; `0x` or `ring:` may be in front.
-    #[schema(pattern = "^(ring:)?(0x)?[0-9a-fA-F]{40}$")]
+    #[schema(pattern = "^(ring:)?(0x)?(?!0{40}$)[0-9a-fA-F]{40}$")]
     addr: String,
     /// The address of the archive's Ethereum key; kept, never used.
     #[schema(pattern = "^(0x)?[0-9a-fA-F]{40}$")]
     owner: Option<String>,
     /// Base64 of the RSA PKCS#1 v1.5 signature with SHA-512 over the name.
-    #[schema(max_length = 1368)]
+    #[schema(
+        min_length = 1,
+        max_length = 1368,
+        pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+    )]
     signature: String,
     /// Base64 of the account's public key, PEM or DER; its SHA-1 is the Jami ID.
-    #[schema(max_length = 4096)]
+    #[schema(
+        min_length = 1,
+        max_length = 4096,
+        pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+    )]
     publickey: String,
 }
 

@@ -43,7 +43,7 @@ async fn find(state: &State, asked: Asked) -> Result<Record, Response> {
 
 /// Whose is a name?
 #[utoipa::path(get, path = "/name/{name}", tag = "names",
-    params(("name" = String, Path, description = "The name; capital letters are made small")),
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9_-]{3,32}$", description = "The name; capital letters are made small")),
     responses(
         (status = 200, body = super::Found),
         (status = 400, description = "No name can be so", body = super::Refused),
@@ -59,7 +59,7 @@ pub(crate) async fn by_name(Shared(state): Shared<Arc<State>>, asked: Asked) -> 
 
 /// Which name has a Jami ID?
 #[utoipa::path(get, path = "/addr/{addr}", tag = "names",
-    params(("addr" = String, Path, description = "The Jami ID; 0x or ring: may be in front")),
+    params(("addr" = String, Path, pattern = "^(ring:)?(0x)?(?!0{40}$)[0-9a-fA-F]{40}$", description = "The Jami ID; 0x or ring: may be in front")),
     responses(
         (status = 200, body = super::Named),
         (status = 400, description = "Not a Jami ID", body = super::Refused),
@@ -104,7 +104,7 @@ async fn part(
 
 /// The public key of the account that has a name.
 #[utoipa::path(get, path = "/name/{name}/publickey", tag = "names",
-    params(("name" = String, Path, description = "The name")),
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9_-]{3,32}$", description = "The name")),
     responses((status = 200, body = super::Addressed), (status = 400, body = super::Refused),
         (status = 404, body = super::Refused), (status = 429, body = super::Refused)))]
 pub(crate) async fn public_key(Shared(state): Shared<Arc<State>>, asked: Asked) -> Response {
@@ -117,7 +117,7 @@ pub(crate) async fn public_key(Shared(state): Shared<Arc<State>>, asked: Asked) 
 
 /// The account's signature over its name.
 #[utoipa::path(get, path = "/name/{name}/signature", tag = "names",
-    params(("name" = String, Path, description = "The name")),
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9_-]{3,32}$", description = "The name")),
     responses((status = 200, body = super::Addressed), (status = 400, body = super::Refused),
         (status = 404, body = super::Refused), (status = 429, body = super::Refused)))]
 pub(crate) async fn signature(Shared(state): Shared<Arc<State>>, asked: Asked) -> Response {
@@ -130,7 +130,7 @@ pub(crate) async fn signature(Shared(state): Shared<Arc<State>>, asked: Asked) -
 
 /// The owner of a name at servers with a chain.
 #[utoipa::path(get, path = "/name/{name}/owner", tag = "names",
-    params(("name" = String, Path, description = "The name")),
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9_-]{3,32}$", description = "The name")),
     responses((status = 200, body = super::Addressed), (status = 400, body = super::Refused),
         (status = 404, body = super::Refused), (status = 429, body = super::Refused)))]
 pub(crate) async fn owner(Shared(state): Shared<Arc<State>>, asked: Asked) -> Response {

@@ -23,7 +23,7 @@ use crate::store::Outcome;
 /// else. A name, once registered, stays with its Jami ID.
 #[utoipa::path(post, path = "/name/{name}", tag = "names",
     params(
-        ("name" = String, Path, description = "The name: 3 to 32 of a to z, 0 to 9, - and _"),
+        ("name" = String, Path, pattern = "^[a-z0-9_-]{3,32}$", description = "The name: 3 to 32 of a to z, 0 to 9, - and _"),
         ("X-Baraza-Work" = Option<String>, Header,
             description = "Proof of work, where the server wants it"),
     ),
@@ -95,8 +95,11 @@ async fn judge(
             return Err(([(work::BITS_HEADER, wanted.to_string())], refused).into_response());
         }
     }
-    let record = verified(state, name, registration).await?;
-    let name = record.name.clone();
+    // Where the connection is served: less than the time that another thread takes to wake up.
+    registration
+        .verify(&name)
+        .map_err(|error| refuse(StatusCode::UNAUTHORIZED, &error.to_string()))?;
+    let record = Record::new(name.clone(), &registration);
     let stored = state.store.register(record, likeness, checkpoints::now());
     let taken =
         |error: &str, name: Option<&str>| not_registered(StatusCode::FORBIDDEN, error, name);
@@ -118,28 +121,4 @@ async fn judge(
             Some(other.as_str()),
         )),
     }
-}
-
-/// The record, if key and signature are right. They are checked on another thread, so many
-/// at once as there are cores.
-async fn verified(
-    state: &State,
-    name: Name,
-    registration: Registration,
-) -> Result<Record, Response> {
-    let stopped = |_| not_registered(StatusCode::SERVICE_UNAVAILABLE, "stopping", None);
-    let _turn = state
-        .verifying
-        .acquire()
-        .await
-        .map_err(|error| stopped(error.to_string()))?;
-    let verifying = tokio::task::spawn_blocking(move || {
-        registration
-            .verify(&name)
-            .map(|()| Record::new(name, &registration))
-    });
-    verifying
-        .await
-        .map_err(|error| stopped(error.to_string()))?
-        .map_err(|error| not_registered(StatusCode::UNAUTHORIZED, &error.to_string(), None))
 }

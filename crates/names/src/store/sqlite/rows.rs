@@ -10,9 +10,12 @@ use crate::name::Name;
 use crate::store::kept::{self, NameRow, corrupt, id, name, number, page, state};
 use crate::store::{Held, HeldState, MAX_ALIKE, Sight, StoreError};
 
-const COLUMNS: &str = "seq, name, state, addr, owner, form, key, signature";
+const BY_NAME: &str = "SELECT seq, name, state, addr, owner, form, key, signature
+    FROM names WHERE skeleton = ?1 AND name = ?2";
+const PAGE: &str = "SELECT seq, name, state, addr, owner, form, key, signature
+    FROM names WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-/// A row of [`COLUMNS`].
+/// A row of these.
 fn held_row(row: &Row<'_>) -> Result<Held, StoreError> {
     let bytes = |column| -> Result<Option<&[u8]>, StoreError> {
         let value = row.get_ref(column)?;
@@ -36,8 +39,7 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
 }
 
 pub(super) fn by_name(connection: &Connection, name: &Name) -> Result<Option<Held>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM names WHERE skeleton = ?1 AND name = ?2");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(BY_NAME)?;
     let skeleton = Likeness::Wide.skeleton(name.as_str());
     let mut rows = statement.query(params![skeleton, name.as_str()])?;
     rows.next()?.map(held_row).transpose()
@@ -127,8 +129,7 @@ pub(super) fn held(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Held>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM names WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(PAGE)?;
     let mut rows = statement.query(params![number(after), page(limit)])?;
     let mut out = Vec::new();
     while let Some(row) = rows.next()? {

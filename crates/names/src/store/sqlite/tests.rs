@@ -17,6 +17,40 @@ async fn suite() {
     suite::run(made).await;
 }
 
+/// Lookups share transactions then; nobody may notice.
+#[tokio::test]
+async fn a_crowd_of_lookups_sees_what_is_written_and_leaves_nothing_open() {
+    let made = made().await;
+    let look = async |store: &dyn Store, number: u32| {
+        let wanted = name(&format!("name{number}"));
+        for _ in 0..500 {
+            store.by_name(&name("nobody")).await.unwrap();
+        }
+        store.by_name(&wanted).await.unwrap().is_some()
+    };
+    let (store, other) = (made.store.as_ref(), made.other.as_ref());
+    for number in 0..20 {
+        assert!(!look(store, number).await && !look(other, number).await);
+        let record = record(&format!("name{number}"), number);
+        let done = store.register(record, Likeness::Off, NOW).await;
+        assert_eq!(done.unwrap(), Outcome::Registered);
+        let wanted = name(&format!("name{number}"));
+        assert!(store.by_name(&wanted).await.unwrap().is_some(), "{number}");
+        // Another process sees it soon, however many lookups it has.
+        let begun = std::time::Instant::now();
+        while !look(other, number).await {
+            assert!(begun.elapsed() < Duration::from_secs(5));
+        }
+    }
+    // Nothing keeps the write-ahead log from being emptied when the crowd has gone.
+    let connection = Connection::open(made.keep.path().join(FILE)).unwrap();
+    connection.busy_timeout(Duration::from_secs(5)).unwrap();
+    let blocked: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(blocked, 0);
+}
+
 #[tokio::test]
 async fn a_tampered_row_or_entry_is_found() {
     let changes = [
