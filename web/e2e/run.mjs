@@ -182,6 +182,8 @@ try {
     expect((await page.locator('.bubble img, .bubble b').evaluateAll((all) => all.filter((one) => !one.closest('.picture')).length)) === 0, 'a message became HTML');
     expect((await page.locator('a[href^="javascript"]').count()) === 0, 'a link to a script');
     expect((await page.getByRole('button', { name: /^Enlarge <b/ }).count()) === 0, 'a picture that holds scripts is shown');
+    await carol.ask('send_message', { conversation: withCarol, body: 'Friday after the rain, then.' });
+    await bubble('Friday after the rain, then.').waitFor(T);
   });
 
   let group = '';
