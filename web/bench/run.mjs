@@ -14,11 +14,14 @@ const data = mkdtempSync(join(tmpdir(), 'baraza-bench-web-'));
 
 async function start() {
   const node = spawn(BARAZA, ['--json', '--data-dir', data, 'run', '--loopback', '--no-bootstrap', '--api', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  const line = await new Promise((done) => node.stdout.once('data', (text) => done(String(text).split('\n')[0])));
+  const line = await new Promise((done, failed) => {
+    node.stdout.once('data', (text) => done(String(text).split('\n')[0]));
+    node.once('exit', (code) => failed(new Error(`the node ended with ${code}`)));
+  });
   const { api } = JSON.parse(line);
   const token = readFileSync(join(data, 'api-token'), 'utf8').trim();
   const ask = async (path, options = {}) => (await fetch(`http://${api}/api/v1${path}`, { ...options, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' } })).json();
-  return { node, api, ask, stop: () => new Promise((done) => { node.on('exit', done); node.kill('SIGTERM'); }) };
+  return { node, api, ask, stop: () => node.exitCode !== null || new Promise((done) => { node.on('exit', done); node.kill('SIGTERM'); }) };
 }
 
 const quantile = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];

@@ -14,12 +14,13 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
 const BARAZA = process.env.BARAZA ?? join(TARGET, 'debug/baraza');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** Goes on in a sandbox; returns only there. */
-export function sandbox() {
+/** Goes on in a sandbox; comes back only there. */
+export async function sandbox() {
   if (process.env.JAMI_PEER_SANDBOX) return;
   if (!existsSync(BARAZA)) throw new Error(`no program at ${BARAZA}: build it, or say where it is in BARAZA`);
-  const again = spawnSync(PEER, ['sandbox', '--', process.execPath, ...process.argv.slice(1)], { stdio: 'inherit' });
-  process.exit(again.status ?? 1);
+  const again = spawn(PEER, ['sandbox', '--', process.execPath, ...process.argv.slice(1)], { stdio: 'inherit' });
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => again.kill(signal));
+  return new Promise(() => again.on('exit', (code) => process.exit(code ?? 1)));
 }
 
 const running = [];

@@ -20,7 +20,7 @@ const patterns: RegExp[] = [];
 for (const [, text] of source.matchAll(/(?:\bt|\bknown)\(\s*'([^']+)'/g)) used.add(text!);
 for (const [, text] of source.matchAll(/'((?:check|unit)\.[a-z.]+)'/g)) used.add(text!);
 // Texts that hold `${…}`: in `t(…)`, and as the name of a key.
-for (const [, text] of source.matchAll(/(?:\bt\(|key = )`([^`\s]*\$\{[^`]*)`/g)) {
+for (const [, text] of source.matchAll(/(?:\bt\(|(?:key|yours) = )`([^`\s]*\$\{[^`]*)`/g)) {
   const parts = text!.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.]/g, '\\.'));
   patterns.push(new RegExp('^' + parts.join('[a-z_]+') + '$'));
 }

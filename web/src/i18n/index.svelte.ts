@@ -71,7 +71,7 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 }
 
 /** Whether there is a text of that name: for codes that the node may know more of than we do. */
-export const known = (key: string): key is Key => key in texts;
+export const known = (key: string): key is Key => key in texts || `${key}#other` in texts;
 
 export const number = (value: number) => formats.number.format(value);
 export const percent = (part: number) => formats.percent.format(part);

@@ -3,9 +3,9 @@ import type { Entry, EntryPage, NodeEvent } from '../api/types';
 import type { AccountState } from './account.svelte';
 
 /** Entries fetched at once. */
-const PAGE = 60;
+const PAGE = 50;
 /** Most entries kept, and thus most on the page: older or newer ones are fetched again. */
-const MOST = 240;
+const MOST = 250;
 
 /** A part of a conversation's history: as much as is on the page, however long the whole is. */
 export class Thread {
