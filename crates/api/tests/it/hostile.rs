@@ -115,7 +115,10 @@ async fn names_of_files_lead_nowhere() {
         assert_eq!(status, 200, "{answer}");
         is_no_page(&answer);
         let (head, _) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(!head.lines().any(|line| line.starts_with("set-cookie")), "{head}");
+        assert!(
+            !head.lines().any(|line| line.starts_with("set-cookie")),
+            "{head}"
+        );
         let named: Vec<_> = head
             .lines()
             .filter(|line| line.starts_with("content-disposition: attachment"))
