@@ -325,11 +325,11 @@ mod tests {
     use super::*;
 
     fn check(pairs: &[(&'static str, &str)]) -> Result<(), &'static str> {
-        check_at(Method::GET, "/api/v1/status", pairs)
+        check_at(&Method::GET, "/api/v1/status", pairs)
     }
 
     fn check_at(
-        method: Method,
+        method: &Method,
         path: &str,
         pairs: &[(&'static str, &str)],
     ) -> Result<(), &'static str> {
@@ -350,7 +350,7 @@ mod tests {
         }
         guard
             .check(Asked {
-                method: &method,
+                method,
                 path,
                 uri_host: None,
                 headers: &headers,
@@ -455,21 +455,21 @@ mod tests {
             (Method::GET, "/api", Err("token_missing")),
             (Method::GET, "/api/", Err("token_missing")),
         ] {
-            assert_eq!(check_at(method, path, &[HOST]), want, "{path}");
+            assert_eq!(check_at(&method, path, &[HOST]), want, "{path}");
         }
         let link = [
             HOST,
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-mode", "navigate"),
         ];
-        assert_eq!(check_at(Method::GET, "/", &link), Ok(()));
+        assert_eq!(check_at(&Method::GET, "/", &link), Ok(()));
         let fetched = [
             HOST,
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-mode", "no-cors"),
         ];
-        assert_eq!(check_at(Method::GET, "/", &fetched), Err("origin_refused"));
-        let api = check_at(Method::GET, "/api/v1/status", &link);
+        assert_eq!(check_at(&Method::GET, "/", &fetched), Err("origin_refused"));
+        let api = check_at(&Method::GET, "/api/v1/status", &link);
         assert_eq!(api, Err("origin_refused"));
     }
 }

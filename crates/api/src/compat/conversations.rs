@@ -57,10 +57,10 @@ pub(super) async fn names_of(caller: &Caller) -> Result<BTreeMap<AccountId, Stri
             (!name.is_empty()).then_some((contact.id, name))
         })
         .collect();
-    if let Reply::Identity(identity) = caller.ask(Command::Identity).await? {
-        if !identity.display_name.is_empty() {
-            names.insert(identity.jami_id, identity.display_name);
-        }
+    if let Reply::Identity(identity) = caller.ask(Command::Identity).await?
+        && !identity.display_name.is_empty()
+    {
+        names.insert(identity.jami_id, identity.display_name);
     }
     Ok(names)
 }

@@ -184,7 +184,7 @@ async fn frames(state: &Arc<State>, grant: &Arc<Grant>, event: &Event) -> Vec<Va
                             message
                                 .parents
                                 .iter()
-                                .map(|id| id.to_hex())
+                                .map(baraza_wire::CommitId::to_hex)
                                 .collect::<Vec<_>>()
                                 .join(",")
                         ),

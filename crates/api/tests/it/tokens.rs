@@ -76,8 +76,7 @@ async fn every_route_needs_its_scope() {
             let path = path
                 .replace("{account}", &account)
                 .replace("{conversation}", &group)
-                .replace('{', "")
-                .replace('}', "");
+                .replace(['{', '}'], "");
             for (scope, token) in &tokens {
                 if *scope == needs {
                     continue;
