@@ -154,7 +154,11 @@ impl Grant {
 
     /// Whether it has a scope of the existing client's API.
     pub(crate) fn has_fine(&self, wanted: &str) -> bool {
-        let (about, verb) = wanted.split_once(':').unwrap_or((wanted, "write"));
+        let Some((about, verb)) = wanted.split_once(':') else {
+            // Both.
+            let part = |verb: &str| self.has_fine(&format!("{wanted}:{verb}"));
+            return part("read") && part("write");
+        };
         let whole = match (about, verb) {
             ("accounts" | "tokens", _) | (_, "local") => Scope::Admin,
             (_, "read") => Scope::Read,
@@ -164,7 +168,7 @@ impl Grant {
             || self
                 .fine
                 .iter()
-                .any(|known| known == wanted || known == about)
+                .any(|known| known == wanted || (known == about && verb != "local"))
     }
 
     /// Until it does not hold any more.

@@ -43,14 +43,6 @@ impl Filter {
         self.types
             .as_deref()
             .is_none_or(|types| types.split(',').any(|kind| is("event", kind.trim())))
-            && self
-                .account
-                .as_deref()
-                .is_none_or(|want| is("account", want))
-            && self
-                .conversation
-                .as_deref()
-                .is_none_or(|want| is("conversation", want))
     }
 }
 
@@ -117,9 +109,9 @@ impl Follower {
             match self.live.recv().await {
                 Ok(event) if event.cursor > self.last => {
                     self.last = event.cursor;
-                    let event = to_json(&event);
-                    if self.wants(&event) {
-                        return Ok(event);
+                    let json = to_json(&event);
+                    if self.wants(&event, &json) {
+                        return Ok(json);
                     }
                 }
                 Ok(_seen) => {}
@@ -132,8 +124,9 @@ impl Follower {
     async fn read_log(&mut self) -> Result<(), NodeError> {
         match self.node.events_since(self.last, PAGE).await {
             Ok(page) => {
-                let events = page.events.iter().map(to_json);
-                self.pending = events.filter(|event| self.wants(event)).collect();
+                let events = page.events.iter().map(|event| (event, to_json(event)));
+                let wanted = events.filter(|(event, json)| self.wants(event, json));
+                self.pending = wanted.map(|(_, json)| json).collect();
                 self.behind = page.more;
                 // With all of a page filtered out, the position still moves on.
                 if self.pending.is_empty() {
@@ -149,11 +142,17 @@ impl Follower {
         }
     }
 
-    fn wants(&self, event: &Value) -> bool {
-        let text = |key: &str| event.get(key).and_then(Value::as_str);
-        self.grant
-            .covers_event(text("account"), text("conversation"))
-            && self.filter.wants(event)
+    /// Whether it is told, by what it is about: the JSON of some events calls somebody
+    /// else `account`.
+    fn wants(&self, event: &Event, json: &Value) -> bool {
+        let (grant, filter) = (&self.grant, &self.filter);
+        let is = |wanted: &Option<String>, is: Option<String>| wanted.is_none() || *wanted == is;
+        let conversation = event.body.conversation();
+        grant.covers_account(Some(event.account))
+            && grant.covers_conversation(conversation)
+            && filter.wants(json)
+            && is(&filter.account, Some(event.account.to_string()))
+            && is(&filter.conversation, conversation.map(|id| id.to_string()))
     }
 
     fn gap(&mut self, cursor: u64) {
@@ -168,6 +167,12 @@ impl Follower {
     }
 }
 
+/// An event with the account that it is of as `local_account`, too: some events have an
+/// `account` of their own, who did something.
 fn to_json(event: &Event) -> Value {
-    serde_json::to_value(event).unwrap_or(Value::Null)
+    let mut json = serde_json::to_value(event).unwrap_or(Value::Null);
+    if let Some(map) = json.as_object_mut() {
+        map.insert("local_account".into(), event.account.to_string().into());
+    }
+    json
 }

@@ -41,6 +41,8 @@ pub struct Guard {
     access: Arc<Access>,
     /// Accepted `Host` headers, with the port where it is the usual one.
     hosts: Vec<String>,
+    /// Whether the existing client's API is served, which asks for its tokens itself.
+    compat: bool,
 }
 
 /// What of a request says who asks.
@@ -86,14 +88,22 @@ impl Guard {
             owner: Grant::owner(),
             access,
             hosts,
+            compat: false,
         }
+    }
+
+    /// Lets the requests to the existing client's API through to it.
+    #[must_use]
+    pub fn with_compat(mut self, on: bool) -> Self {
+        self.compat = on;
+        self
     }
 
     /// Who asks; nobody for what is public.
     fn check(&self, asked: Asked<'_>) -> Result<Option<Arc<Grant>>, ApiError> {
         self.check_host(asked.uri_host, asked.headers)?;
         self.check_origin(asked)?;
-        if asked.is_public() {
+        if asked.is_public() || (self.compat && crate::compat::is_path(asked.path)) {
             return Ok(None);
         }
         if let Some(given) = bearer(asked.headers) {

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod auth;
 pub mod body;
+mod compat;
 pub mod error;
 mod follow;
 pub mod guard;

@@ -36,7 +36,7 @@ use crate::idempotency::repeat;
 use crate::server::State;
 
 /// All routes; the guard is not in front of them yet.
-pub(crate) fn router(state: Arc<State>) -> Router {
+pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
     let repeat = middleware::from_fn_with_state(Arc::clone(&state), repeat);
     let account = Router::new()
         .route(
@@ -198,6 +198,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}", delete(tokens::revoke))
         .nest("/accounts/{account}", account);
+    let others = match compat {
+        true => crate::compat::router(Arc::clone(&state)),
+        false => Router::new(),
+    };
     Router::new()
         .nest("/api/v1", v1)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&state), enforce))
@@ -205,6 +209,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .fallback(crate::web::serve)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
+        .merge(others)
 }
 
 async fn openapi() -> Response {

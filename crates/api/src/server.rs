@@ -52,6 +52,9 @@ pub struct ApiConfig {
     pub address: SocketAddr,
     /// Names accepted in `Host` beside loopback's. Needed to listen beyond loopback.
     pub hosts: Vec<String>,
+    /// Whether the local API of the existing client is served, too
+    /// (docs/protocol/08-local-api.md).
+    pub compat: bool,
     /// The node's data directory: the token and the address are kept there.
     pub data_dir: PathBuf,
 }
@@ -179,13 +182,11 @@ impl ApiServer {
             stop: stop.clone(),
             tasks: tasks.clone(),
         });
-        let guards = Arc::new(Guard::new(
-            token,
-            Arc::clone(&access),
-            address,
-            &config.hosts,
-        ));
-        let router = routes::router(Arc::clone(&state))
+        let guards = Arc::new(
+            Guard::new(token, Arc::clone(&access), address, &config.hosts)
+                .with_compat(config.compat),
+        );
+        let router = routes::router(Arc::clone(&state), config.compat)
             .layer(middleware::from_fn_with_state(guards, guard))
             .layer(middleware::from_fn_with_state(state, count));
         tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));

@@ -624,6 +624,7 @@ pub struct NewGroup {
     /// 1: by name only admins invite, 2: the usual kind, 3: by name public. That does not
     /// change, and nobody enforces it.
     #[serde(default = "usual_mode")]
+    #[schema(minimum = 1, maximum = 3)]
     pub mode: u8,
     /// What it is called and looks like.
     #[serde(default)]

@@ -421,6 +421,10 @@ pub(crate) struct RunOptions {
     /// loopback only
     #[arg(long, value_name = "NAME")]
     pub(crate) api_host: Vec<String>,
+    /// Serve the local API of the existing Jami client beside our own, for its bots (with
+    /// tokens of `baraza token create`)
+    #[arg(long)]
+    pub(crate) compat_api: bool,
     #[command(flatten)]
     pub(crate) logs: LogOptions,
 }

@@ -48,6 +48,7 @@ pub(crate) async fn run(
     let api = |address| ApiConfig {
         address,
         hosts: options.api_host.clone(),
+        compat: options.compat_api,
         data_dir: data_dir.clone(),
     };
     let served = match options.api {

@@ -274,6 +274,39 @@ pub enum EventBody {
     },
 }
 
+impl EventBody {
+    /// The conversation that it is about, if it is about one.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::RequestReceived { conversation, .. }
+            | Self::RequestRemoved { conversation }
+            | Self::ConversationReady { conversation }
+            | Self::ConversationRemoved { conversation }
+            | Self::PreferencesChanged { conversation }
+            | Self::MemberEvent { conversation, .. }
+            | Self::MessageReceived { conversation, .. }
+            | Self::MessageDelivered { conversation, .. }
+            | Self::MessageRead { conversation, .. }
+            | Self::ComposingChanged { conversation, .. }
+            | Self::FileChanged { conversation, .. }
+            | Self::ConversationDiverged { conversation, .. }
+            | Self::SyncError { conversation, .. } => Some(*conversation),
+            Self::AccountAdded { .. }
+            | Self::AccountRemoved
+            | Self::RegistrationStateChanged { .. }
+            | Self::DeviceAnnounced
+            | Self::ContactAdded { .. }
+            | Self::ContactRemoved { .. }
+            | Self::DevicesChanged
+            | Self::DeviceRevoked { .. }
+            | Self::ProfileChanged { .. }
+            | Self::NameChanged { .. }
+            | Self::PresenceChanged { .. }
+            | Self::DeviceLinkChanged { .. } => None,
+        }
+    }
+}
+
 /// The state of an account's connection, named as existing clients know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

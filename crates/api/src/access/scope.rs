@@ -387,10 +387,4 @@ impl Grant {
         self.conversations.is_empty()
             || conversation.is_some_and(|one| self.conversations.contains(&one))
     }
-
-    /// Whether it may hear of an event, by the texts of its account and conversation.
-    pub(crate) fn covers_event(&self, account: Option<&str>, conversation: Option<&str>) -> bool {
-        self.covers_account(account.and_then(|text| text.parse().ok()))
-            && self.covers_conversation(conversation.and_then(|text| text.parse().ok()))
-    }
 }

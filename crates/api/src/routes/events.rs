@@ -25,21 +25,21 @@ const DEFAULT_LIMIT: usize = 200;
 /// Most of them.
 const MAX_LIMIT: usize = 1000;
 /// How often a socket is asked whether it lives.
-const PING_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to take an event.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest message from a client; none has a meaning.
 const MAX_INCOMING: usize = 4096;
 /// The code that a socket is closed with when its token was revoked or has expired.
-const TOKEN_ENDED: u16 = 4401;
+pub(crate) const TOKEN_ENDED: u16 = 4401;
 /// The subprotocol a browser names beside the one with the token.
 const SUBPROTOCOL: &str = "baraza";
 
 /// Counts the streams that are open.
-struct Open(Arc<State>);
+pub(crate) struct Open(Arc<State>);
 
 impl Open {
-    fn new(state: &Arc<State>) -> Result<Self, ApiError> {
+    pub(crate) fn new(state: &Arc<State>) -> Result<Self, ApiError> {
         let open = Self(Arc::clone(state));
         if count(state).fetch_add(1, Ordering::Relaxed) < MAX_STREAMS {
             return Ok(open);
@@ -49,6 +49,12 @@ impl Open {
             "too_many_streams",
             "too many event streams are open",
         ))
+    }
+}
+
+impl Open {
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.0
     }
 }
 

@@ -3,6 +3,9 @@
 mod content;
 mod upload;
 
+pub(crate) use self::content::answer;
+pub(crate) use self::upload::take;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -64,7 +67,7 @@ pub(crate) async fn send(
         .and_then(|length| length.to_str().ok()?.parse().ok())
         .unwrap_or(0);
     let staging = state.node.stage_file(account, length).await?;
-    let staged = upload::take(staging, body).await?;
+    let staged = take(staging, body).await?;
     let command = Command::SendFile {
         conversation,
         source: FileSource::Staged(staged),
@@ -150,7 +153,7 @@ pub(crate) async fn download(
         return Err(error.hint("accept it, and wait for the event file_changed"));
     };
     let etag = format!("\"{}\"", file.sha3sum);
-    content::answer(&path, &file.name, &etag, &headers).await
+    answer(&path, &file.name, &etag, &headers).await
 }
 
 async fn done(state: &State, account: &str, command: Command) -> Result<StatusCode, ApiError> {

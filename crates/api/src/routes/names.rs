@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use baraza_core::names::{NameProblem, NameServerChoice};
 use baraza_core::{Command, CommandError, LocalId, Reply};
@@ -10,7 +10,7 @@ use baraza_names::client;
 use baraza_wire::AccountId;
 
 use super::{contact_id, unexpected};
-use crate::body::Input;
+use crate::body::{Input, Params};
 use crate::error::ApiError;
 use crate::server::State;
 use crate::types::names::{ChangeNameServer, FindName, NameServer, RegisterName, RegisteredName};
@@ -29,7 +29,7 @@ use crate::types::names::{ChangeNameServer, FindName, NameServer, RegisterName, 
 pub(crate) async fn find(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
-    Query(find): Query<FindName>,
+    Params(find): Params<FindName>,
 ) -> Result<Json<RegisteredName>, ApiError> {
     let account = state.account(&account)?;
     let query = read(&find.find)?;
@@ -49,7 +49,7 @@ pub(crate) async fn find(
 pub(crate) async fn of(
     Shared(state): Shared<Arc<State>>,
     Path((account, id)): Path<(String, String)>,
-    Query(options): Query<Fresh>,
+    Params(options): Params<Fresh>,
 ) -> Result<Json<RegisteredName>, ApiError> {
     let account = state.account(&account)?;
     let query = client::Query::Id(contact_id(&id)?);

@@ -173,6 +173,7 @@ async fn an_address_beyond_loopback_is_refused() {
         baraza_api::ApiConfig {
             address: "0.0.0.0:0".parse().unwrap(),
             hosts: Vec::new(),
+            compat: true,
             data_dir: dir.path().to_owned(),
         },
     )

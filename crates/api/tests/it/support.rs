@@ -41,6 +41,7 @@ impl Server {
             ApiConfig {
                 address: SocketAddr::from(([127, 0, 0, 1], 0)),
                 hosts: Vec::new(),
+                compat: true,
                 data_dir: dir.path().to_owned(),
             },
         )

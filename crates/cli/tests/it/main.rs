@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod api;
+mod bots;
 mod chat;
 mod commands;
 mod jami_peer;

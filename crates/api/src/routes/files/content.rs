@@ -58,7 +58,7 @@ fn part(range: Option<&str>, length: u64) -> Part {
 }
 
 /// Answers with a file.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     path: &Path,
     name: &str,
     etag: &str,

@@ -17,7 +17,7 @@ const WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes the whole body in. Of one that breaks off, nothing is left.
-pub(super) async fn take(staging: Staging, body: Body) -> Result<Staged, ApiError> {
+pub(crate) async fn take(staging: Staging, body: Body) -> Result<Staged, ApiError> {
     let (pieces, mut received) = mpsc::channel::<Bytes>(WAITING);
     let writing = spawn_blocking(move || {
         let mut staging = staging;
