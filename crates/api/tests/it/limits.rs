@@ -77,7 +77,7 @@ async fn wrong_paths_methods_and_bodies_get_json_errors() {
     let server = Server::start().await;
     for (method, path, body, status, want) in [
         ("GET", "/api/v1/nothing", "", 404, "no_such_route"),
-        ("GET", "/", "", 404, "no_such_route"),
+        ("GET", "/nowhere", "", 404, "no_such_route"),
         ("PUT", "/api/v1/status", "", 405, "wrong_method"),
         (
             "GET",
