@@ -11,12 +11,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The accounts on this machine. */
+        /**
+         * The accounts on this machine.
+         * @description Needs the scope `read`.
+         */
         get: operations["accounts_list"];
         put?: never;
         /**
          * Makes an account: keys of its own, known nowhere else. Takes some seconds; with
          *     `Accept: application/x-ndjson` the answer is lines of progress, the last one the account.
+         * @description Needs the scope `admin`.
          */
         post: operations["accounts_create"];
         delete?: never;
@@ -34,7 +38,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Brings an account here from an archive: this becomes a device of it. */
+        /**
+         * Brings an account here from an archive: this becomes a device of it.
+         * @description Needs the scope `admin`.
+         */
         post: operations["accounts_import"];
         delete?: never;
         options?: never;
@@ -54,6 +61,7 @@ export interface paths {
         /**
          * Brings accounts here from the data directory of Jami, with contacts and conversations;
          *     it is only read. The answer is lines of progress; the last one is the report.
+         * @description Needs the scope `admin`.
          */
         post: operations["accounts_import_jami"];
         delete?: never;
@@ -75,6 +83,7 @@ export interface paths {
          * Makes this a device of the account that another device put under a PIN. A client that
          *     goes away while it is looked for gives up. When it is found, the answer goes on as that
          *     to making an account.
+         * @description Needs the scope `admin`.
          */
         post: operations["accounts_link"];
         delete?: never;
@@ -90,18 +99,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** An account. */
+        /**
+         * An account.
+         * @description Needs the scope `read`.
+         */
         get: operations["accounts_show"];
         put?: never;
         post?: never;
         /**
          * Removes an account and all its files from this machine. Without an archive elsewhere it
          *     is lost for ever.
+         * @description Needs the scope `admin`.
          */
         delete: operations["accounts_remove"];
         options?: never;
         head?: never;
-        /** Changes an account. */
+        /**
+         * Changes an account.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["accounts_change"];
         trace?: never;
     };
@@ -112,14 +128,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How large files are that are fetched without being asked for. */
+        /**
+         * How large files are that are fetched without being asked for.
+         * @description Needs the scope `read`.
+         */
         get: operations["files_auto_accept"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Sets that. */
+        /**
+         * Sets that.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["files_set_auto_accept"];
         trace?: never;
     };
@@ -130,12 +152,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The contacts, blocked ones too. */
+        /**
+         * The contacts, blocked ones too.
+         * @description Needs the scope `read`.
+         */
         get: operations["contacts_list"];
         put?: never;
         /**
          * Adds a contact and asks it. Asks again if it is a contact already; unblocks a blocked one. A
          *     name is looked up at its server first.
+         * @description Needs the scope `send`.
          */
         post: operations["contacts_add"];
         delete?: never;
@@ -151,11 +177,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A contact. */
+        /**
+         * A contact.
+         * @description Needs the scope `read`.
+         */
         get: operations["contacts_show"];
         put?: never;
         post?: never;
-        /** Removes a contact and the conversation with it. */
+        /**
+         * Removes a contact and the conversation with it.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["contacts_remove"];
         options?: never;
         head?: never;
@@ -171,7 +203,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Blocks an account, contact or not: nothing of it arrives any more. */
+        /**
+         * Blocks an account, contact or not: nothing of it arrives any more.
+         * @description Needs the scope `admin`.
+         */
         post: operations["contacts_block"];
         delete?: never;
         options?: never;
@@ -186,7 +221,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What somebody shows of themselves. */
+        /**
+         * What somebody shows of themselves.
+         * @description Needs the scope `read`.
+         */
         get: operations["profiles_show"];
         put?: never;
         post?: never;
@@ -205,7 +243,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Unblocks an account: it is a contact again. */
+        /**
+         * Unblocks an account: it is a contact again.
+         * @description Needs the scope `admin`.
+         */
         post: operations["contacts_unblock"];
         delete?: never;
         options?: never;
@@ -220,10 +261,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The conversations. */
+        /**
+         * The conversations.
+         * @description Needs the scope `read`.
+         */
         get: operations["conversations_list"];
         put?: never;
-        /** Makes a group, and invites people to it. */
+        /**
+         * Makes a group, and invites people to it.
+         * @description Needs the scope `send`.
+         */
         post: operations["conversations_create"];
         delete?: never;
         options?: never;
@@ -243,6 +290,7 @@ export interface paths {
         /**
          * Takes in a conversation, or what is new in it, from a file of a member. One to which the
          *     account is invited is joined.
+         * @description Needs the scope `admin`.
          */
         post: operations["conversations_import"];
         delete?: never;
@@ -258,11 +306,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A conversation. */
+        /**
+         * A conversation.
+         * @description Needs the scope `read`.
+         */
         get: operations["conversations_show"];
         put?: never;
         post?: never;
-        /** Leaves a conversation and removes it here; for a conversation of two, removes the contact. */
+        /**
+         * Leaves a conversation and removes it here; for a conversation of two, removes the contact.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["conversations_leave"];
         options?: never;
         head?: never;
@@ -280,6 +334,7 @@ export interface paths {
          * The history as people see it, newest first: edits, deletions and reactions are part of
          *     what they are of, and it says how far each message has got. At most one of `before`,
          *     `after`, `around` and `unread`; the newest entries without any.
+         * @description Needs the scope `read`.
          */
         get: operations["messages_entries"];
         put?: never;
@@ -299,7 +354,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Writes a conversation, or what is new in it, to a file signed by this device. */
+        /**
+         * Writes a conversation, or what is new in it, to a file signed by this device.
+         * @description Needs the scope `admin`.
+         */
         post: operations["conversations_export"];
         delete?: never;
         options?: never;
@@ -314,12 +372,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Files of a conversation, the newest first. */
+        /**
+         * Files of a conversation, the newest first.
+         * @description Needs the scope `read`.
+         */
         get: operations["files_list"];
         put?: never;
         /**
          * Sends a file: its content is the body, which may be of any length. A recorded clip is
          *     sent as `NAME.ogg`, `NAME.webm` or the like: nothing else tells it from other files.
+         * @description Needs the scope `send`.
          */
         post: operations["files_send"];
         delete?: never;
@@ -335,11 +397,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file: where it is, and how much of it is here. */
+        /**
+         * A file: where it is, and how much of it is here.
+         * @description Needs the scope `read`.
+         */
         get: operations["files_show"];
         put?: never;
         post?: never;
-        /** Takes one's own file back from everybody who follows that. */
+        /**
+         * Takes one's own file back from everybody who follows that.
+         * @description Needs the scope `send`.
+         */
         delete: operations["files_delete"];
         options?: never;
         head?: never;
@@ -355,7 +423,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Fetches a file from whoever has it; events of type `file_changed` say how it goes. */
+        /**
+         * Fetches a file from whoever has it; events of type `file_changed` say how it goes.
+         * @description Needs the scope `send`.
+         */
         post: operations["files_accept"];
         delete?: never;
         options?: never;
@@ -372,7 +443,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Does not fetch a file any further, and forgets what there is of it. */
+        /**
+         * Does not fetch a file any further, and forgets what there is of it.
+         * @description Needs the scope `send`.
+         */
         post: operations["files_cancel"];
         delete?: never;
         options?: never;
@@ -387,7 +461,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The content of a file that is here; a part of it with `Range`. */
+        /**
+         * The content of a file that is here; a part of it with `Range`.
+         * @description Needs the scope `read`.
+         */
         get: operations["files_download"];
         put?: never;
         post?: never;
@@ -404,10 +481,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is in a conversation. */
+        /**
+         * Who is in a conversation.
+         * @description Needs the scope `read`.
+         */
         get: operations["conversations_members"];
         put?: never;
-        /** Invites somebody to a group, or again; an admin takes a banned one back so. */
+        /**
+         * Invites somebody to a group, or again; an admin takes a banned one back so.
+         * @description Needs the scope `send`.
+         */
         post: operations["conversations_invite"];
         delete?: never;
         options?: never;
@@ -425,7 +508,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Throws somebody out of a group; with several admins, votes for it. */
+        /**
+         * Throws somebody out of a group; with several admins, votes for it.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["conversations_ban"];
         options?: never;
         head?: never;
@@ -439,10 +525,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Messages, newest first: the newest, or those right before or right after another one. */
+        /**
+         * Messages, newest first: the newest, or those right before or right after another one.
+         * @description Needs the scope `read`.
+         */
         get: operations["messages_history"];
         put?: never;
-        /** Writes a text. The answer comes when it is durable; it is delivered by and by. */
+        /**
+         * Writes a text. The answer comes when it is durable; it is delivered by and by.
+         * @description Needs the scope `send`.
+         */
         post: operations["messages_send"];
         delete?: never;
         options?: never;
@@ -457,14 +549,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A message. */
+        /**
+         * A message.
+         * @description Needs the scope `read`.
+         */
         get: operations["messages_message"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Gives one's own text another wording, or with an empty one deletes it. */
+        /**
+         * Gives one's own text another wording, or with an empty one deletes it.
+         * @description Needs the scope `send`.
+         */
         patch: operations["messages_edit"];
         trace?: never;
     };
@@ -475,7 +573,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who has a message, and why others do not have it yet. */
+        /**
+         * Who has a message, and why others do not have it yet.
+         * @description Needs the scope `read`.
+         */
         get: operations["messages_delivery"];
         put?: never;
         post?: never;
@@ -494,7 +595,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Puts an emoji to a message. Editing that with an empty text takes it back. */
+        /**
+         * Puts an emoji to a message. Editing that with an empty text takes it back.
+         * @description Needs the scope `send`.
+         */
         post: operations["messages_react"];
         delete?: never;
         options?: never;
@@ -512,6 +616,7 @@ export interface paths {
         /**
          * How a conversation is shown, on all devices of the account: `color`, `symbol`,
          *     `ignoreNotifications` and others that clients agree about.
+         * @description Needs the scope `read`.
          */
         get: operations["conversations_preferences"];
         put?: never;
@@ -522,6 +627,7 @@ export interface paths {
         /**
          * Changes how a conversation is shown: an empty value removes a preference, those left out
          *     stay.
+         * @description Needs the scope `send`.
          */
         patch: operations["conversations_change_preferences"];
         trace?: never;
@@ -533,14 +639,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The profile of a group: title, description and picture, and the mode. */
+        /**
+         * The profile of a group: title, description and picture, and the mode.
+         * @description Needs the scope `read`.
+         */
         get: operations["conversations_profile"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes the profile of a group; only admins may. */
+        /**
+         * Changes the profile of a group; only admins may.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["conversations_change_profile"];
         trace?: never;
     };
@@ -553,7 +665,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Notes here that everything up to a message was read. */
+        /**
+         * Notes here that everything up to a message was read.
+         * @description Needs the scope `send`.
+         */
         post: operations["messages_mark_read"];
         delete?: never;
         options?: never;
@@ -574,6 +689,7 @@ export interface paths {
          * Sets the own copy of a conversation aside and clones it anew from a member, whose history
          *     is checked as ever; own texts that are not in it are written again. For conversations with
          *     `diverged` commits, when the others have repaired theirs.
+         * @description Needs the scope `admin`.
          */
         post: operations["conversations_rejoin"];
         delete?: never;
@@ -591,7 +707,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Tells the others that one types, or stopped. It ends by itself after 12 seconds. */
+        /**
+         * Tells the others that one types, or stopped. It ends by itself after 12 seconds.
+         * @description Needs the scope `send`.
+         */
         post: operations["messages_typing"];
         delete?: never;
         options?: never;
@@ -606,7 +725,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The devices of the account, this one first. */
+        /**
+         * The devices of the account, this one first.
+         * @description Needs the scope `read`.
+         */
         get: operations["devices_list"];
         put?: never;
         post?: never;
@@ -626,15 +748,20 @@ export interface paths {
         /**
          * How far the linking of a new device is. With `after`, waits up to half a minute for a
          *     later revision.
+         * @description Needs the scope `admin`.
          */
         get: operations["devices_show_device"];
         put?: never;
         /**
          * Connects to the new device that shows this token. Nothing is given to it before that is
          *     confirmed.
+         * @description Needs the scope `admin`.
          */
         post: operations["devices_add_device"];
-        /** Does not let it. */
+        /**
+         * Does not let it.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["devices_cancel_device"];
         options?: never;
         head?: never;
@@ -650,7 +777,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets the new device that is connected have the account, if its user knows the password. */
+        /**
+         * Lets the new device that is connected have the account, if its user knows the password.
+         * @description Needs the scope `admin`.
+         */
         post: operations["devices_confirm_device"];
         delete?: never;
         options?: never;
@@ -670,6 +800,7 @@ export interface paths {
         /**
          * Puts the account on the DHT for ten minutes, encrypted: a new device finds it with the
          *     PIN in the answer (and the account's password, if it has one).
+         * @description Needs the scope `admin`.
          */
         post: operations["devices_pin"];
         delete?: never;
@@ -691,7 +822,10 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Gives this device another name, which the account's other devices show, too. */
+        /**
+         * Gives this device another name, which the account's other devices show, too.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["devices_rename"];
         trace?: never;
     };
@@ -707,6 +841,7 @@ export interface paths {
         /**
          * Revokes another device of the account: whoever has it is refused from now on, here and
          *     by all who learn of it. There is no way back.
+         * @description Needs the scope `admin`.
          */
         post: operations["devices_revoke"];
         delete?: never;
@@ -722,7 +857,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What an account is doing. */
+        /**
+         * What an account is doing.
+         * @description Needs the scope `read`.
+         */
         get: operations["diagnostics_diagnostics"];
         put?: never;
         post?: never;
@@ -745,6 +883,7 @@ export interface paths {
          * Takes the account off the network, until it is enabled again: its connections are closed,
          *     and others are not told any more that it is there. Everything can be read, and what is
          *     written waits.
+         * @description Needs the scope `admin`.
          */
         post: operations["accounts_disable"];
         delete?: never;
@@ -762,7 +901,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets the account use the network again. */
+        /**
+         * Lets the account use the network again.
+         * @description Needs the scope `admin`.
+         */
         post: operations["accounts_enable"];
         delete?: never;
         options?: never;
@@ -779,7 +921,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The account's archive: with it the account can be brought to another machine. */
+        /**
+         * The account's archive: with it the account can be brought to another machine.
+         * @description Needs the scope `admin`.
+         */
         post: operations["accounts_export"];
         delete?: never;
         options?: never;
@@ -797,12 +942,14 @@ export interface paths {
         /**
          * Whose a name is: `alice` at the account's name server, `alice@example.com` at another one.
          *     What is known already is answered at once, unless `fresh` is said.
+         * @description Needs the scope `read`.
          */
         get: operations["names_find"];
         put?: never;
         /**
          * Registers a name for the account, for ever: on most servers it can be neither changed nor
          *     given back.
+         * @description Needs the scope `admin`.
          */
         post: operations["names_register"];
         delete?: never;
@@ -821,6 +968,7 @@ export interface paths {
         /**
          * The registered name of an account. It counts only if the server says for the name, too,
          *     that it is this account's.
+         * @description Needs the scope `read`.
          */
         get: operations["names_of"];
         put?: never;
@@ -838,14 +986,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which name server the account asks. */
+        /**
+         * Which name server the account asks.
+         * @description Needs the scope `read`.
+         */
         get: operations["names_server"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Chooses the name server of the account. */
+        /**
+         * Chooses the name server of the account.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["names_change_server"];
         trace?: never;
     };
@@ -861,6 +1015,7 @@ export interface paths {
         /**
          * Gives the account's archive on this device another password, or none. The account's
          *     other devices keep theirs.
+         * @description Needs the scope `admin`.
          */
         post: operations["accounts_change_password"];
         delete?: never;
@@ -876,14 +1031,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The own profile: what those see with whom this account shares a conversation. */
+        /**
+         * The own profile: what those see with whom this account shares a conversation.
+         * @description Needs the scope `read`.
+         */
         get: operations["profiles_own"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes the own profile. */
+        /**
+         * Changes the own profile.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["profiles_change"];
         trace?: never;
     };
@@ -894,7 +1055,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Requests that await an answer, oldest first. */
+        /**
+         * Requests that await an answer, oldest first.
+         * @description Needs the scope `read`.
+         */
         get: operations["requests_requests"];
         put?: never;
         post?: never;
@@ -916,6 +1080,7 @@ export interface paths {
         /**
          * Accepts a request. The event `conversation_ready` follows when the conversation has been
          *     fetched from the asker, which needs one of the asker's devices.
+         * @description Needs the scope `send`.
          */
         post: operations["requests_accept"];
         delete?: never;
@@ -933,7 +1098,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Declines a request and blocks who sent it. */
+        /**
+         * Declines a request and blocks who sent it.
+         * @description Needs the scope `admin`.
+         */
         post: operations["requests_block_asker"];
         delete?: never;
         options?: never;
@@ -950,7 +1118,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Declines a request; the asker is not told. */
+        /**
+         * Declines a request; the asker is not told.
+         * @description Needs the scope `send`.
+         */
         post: operations["requests_decline"];
         delete?: never;
         options?: never;
@@ -969,6 +1140,7 @@ export interface paths {
          * Seeks texts and names of files in all conversations, newest first; edited ones are found
          *     by their newest wording, deleted ones not at all. Without `text` everything of the other
          *     conditions: `kind=file` lists the files.
+         * @description Needs the scope `read`.
          */
         get: operations["messages_search"];
         put?: never;
@@ -986,14 +1158,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What the others are told. */
+        /**
+         * What the others are told.
+         * @description Needs the scope `read`.
+         */
         get: operations["accounts_settings"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes what the others are told: whether one types, and what one has read. */
+        /**
+         * Changes what the others are told: whether one types, and what one has read.
+         * @description Needs the scope `admin`.
+         */
         patch: operations["accounts_change_settings"];
         trace?: never;
     };
@@ -1004,12 +1182,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How backups are doing. */
+        /**
+         * How backups are doing.
+         * @description Needs the scope `admin`.
+         */
         get: operations["backups_state"];
         put?: never;
         /**
          * Makes a backup of all accounts with everything: one encrypted file. The answer is lines
          *     of progress; the last one says what was made, or why there is nothing.
+         * @description Needs the scope `admin`.
          */
         post: operations["backups_make"];
         delete?: never;
@@ -1026,10 +1208,16 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Has the node make backups by itself, the first one at once. */
+        /**
+         * Has the node make backups by itself, the first one at once.
+         * @description Needs the scope `admin`.
+         */
         put: operations["backups_set_schedule"];
         post?: never;
-        /** Ends that; backups that were made stay. */
+        /**
+         * Ends that; backups that were made stay.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["backups_end_schedule"];
         options?: never;
         head?: never;
@@ -1043,7 +1231,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happened after a cursor; waits for something to happen if nothing did. */
+        /**
+         * What happened after a cursor; waits for something to happen if nothing did.
+         * @description Needs the scope `read`.
+         */
         get: operations["events_poll"];
         put?: never;
         post?: never;
@@ -1060,15 +1251,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far it is. With `after`, waits up to half a minute for a later revision. */
+        /**
+         * How far it is. With `after`, waits up to half a minute for a later revision.
+         * @description Needs the scope `admin`.
+         */
         get: operations["link_show"];
         put?: never;
         /**
          * Begins to make this a device of an account: the answer goes on to change until the
          *     token is there, which the other device is given (`devices/link` there).
+         * @description Needs the scope `admin`.
          */
         post: operations["link_begin"];
-        /** Gives it up. */
+        /**
+         * Gives it up.
+         * @description Needs the scope `admin`.
+         */
         delete: operations["link_cancel"];
         options?: never;
         head?: never;
@@ -1084,7 +1282,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes this a device of the account that the status shows, whose password this is. */
+        /**
+         * Makes this a device of the account that the status shows, whose password this is.
+         * @description Needs the scope `admin`.
+         */
         post: operations["link_confirm"];
         delete?: never;
         options?: never;
@@ -1126,6 +1327,7 @@ export interface paths {
         /**
          * A new code that signs a browser in, once and within five minutes: at
          *     `http://ADDRESS/#login=CODE`.
+         * @description For the owner only.
          */
         post: operations["session_code"];
         delete?: never;
@@ -1145,6 +1347,7 @@ export interface paths {
         /**
          * Sets the password that browsers may sign in with, or removes it. Who is signed in stays
          *     so.
+         * @description For the owner only.
          */
         put: operations["session_set_password"];
         post?: never;
@@ -1161,7 +1364,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The browsers that are signed in. */
+        /**
+         * The browsers that are signed in.
+         * @description For the owner only.
+         */
         get: operations["session_list"];
         put?: never;
         post?: never;
@@ -1181,7 +1387,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Signs a browser out. */
+        /**
+         * Signs a browser out.
+         * @description For the owner only.
+         */
         delete: operations["session_revoke"];
         options?: never;
         head?: never;
@@ -1195,11 +1404,58 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the node and its accounts are. */
+        /**
+         * How the node and its accounts are.
+         * @description Needs the scope `read`.
+         */
         get: operations["diagnostics_status"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The tokens of programs that the caller may see.
+         * @description Needs the scope `admin`.
+         */
+        get: operations["tokens_list"];
+        put?: never;
+        /**
+         * Makes a token for a program, which may do no more than who makes it.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["tokens_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes a token, and those that were made with it; what is open in its name is closed.
+         * @description Needs the scope `admin`.
+         */
+        delete: operations["tokens_revoke"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1215,6 +1471,7 @@ export interface paths {
         /**
          * What happens, as it happens: a WebSocket with one event in each text frame, from `since`
          *     on. Reconnect with the cursor of the last event seen, and nothing is missed.
+         * @description Needs the scope `read`.
          */
         get: operations["events_socket"];
         put?: never;
@@ -1340,7 +1597,7 @@ export interface components {
             made: components["schemas"]["BackupMade"];
         } | {
             /** @description There is none. */
-            error: components["schemas"]["ErrorDetail"];
+            error: components["schemas"]["Problem"];
         };
         /** @description Backups that the node makes by itself. */
         BackupSchedule: {
@@ -1400,12 +1657,16 @@ export interface components {
         };
         /** @description Who asks, and what they may do. */
         Caller: {
+            /** @description For which accounts (local names); none: for all. */
+            accounts?: string[];
+            /** @description For which conversations; none: for all. */
+            conversations?: string[];
             /**
              * Format: int64
              * @description When it ends, if it is not used before, in milliseconds since 1970.
              */
             expires?: number | null;
-            /** @description `owner` (the file `api-token`) or `session` (a browser). */
+            /** @description `owner` (the file `api-token`), `session` (a browser) or `token` (a program). */
             kind: string;
             /** @description Whether a password is set to sign in with. */
             password_set: boolean;
@@ -1717,20 +1978,6 @@ export interface components {
              */
             unread: number;
         };
-        /** @description The body of every answer that is no success. */
-        ErrorBody: {
-            /** @description What went wrong. */
-            error: components["schemas"]["ErrorDetail"];
-        };
-        /** @description What went wrong. */
-        ErrorDetail: {
-            /** @description For programs: stays the same over versions. */
-            code: string;
-            /** @description What may help, if anything is known to. */
-            hint?: string | null;
-            /** @description For people: one sentence. */
-            message: string;
-        };
         /** @description Events after a cursor. */
         EventBatch: {
             /**
@@ -1935,7 +2182,7 @@ export interface components {
             report: components["schemas"]["JamiImported"];
         } | {
             /** @description Nothing was done. */
-            error: components["schemas"]["ErrorDetail"];
+            error: components["schemas"]["Problem"];
         };
         /** @description A device that is connected. */
         Link: {
@@ -2024,6 +2271,13 @@ export interface components {
              * @description Seconds for which it holds.
              */
             expires_in: number;
+        };
+        /** @description A token that was made. */
+        MadeToken: {
+            /** @description What is known of it. */
+            info: components["schemas"]["TokenInfo"];
+            /** @description The token: shown this once. */
+            token: string;
         };
         /** @description Notes what was read. */
         MarkRead: {
@@ -2175,6 +2429,65 @@ export interface components {
             /** @description The emoji. */
             emoji: string;
         };
+        /** @description Makes a token for a program. */
+        NewToken: {
+            /** @description For which accounts (local names or Jami IDs); none: for all. */
+            accounts?: string[];
+            /** @description For which conversations; none: for all. */
+            conversations?: string[];
+            /**
+             * Format: int64
+             * @description For how many seconds; 90 days if left out.
+             * @example 2592000
+             */
+            expires_in?: number | null;
+            /**
+             * @description What it is for.
+             * @example Echo bot
+             */
+            label: string;
+            /** @description Whether it holds until it is revoked. */
+            never_expires?: boolean;
+            /**
+             * @description What it may do: `read`, `send`, `admin`; none stands for the others.
+             * @example [
+             *       "read",
+             *       "send"
+             *     ]
+             */
+            scopes: components["schemas"]["TokenScope"][];
+        };
+        /** @description The body of every answer that is no success: `application/problem+json` (RFC 9457). */
+        Problem: {
+            /**
+             * @description For programs: stays the same over versions.
+             * @example no_such_account
+             */
+            code: string;
+            /**
+             * @description What went wrong in this case: one sentence.
+             * @example there is no such account here
+             */
+            detail: string;
+            /** @description What may help, if anything is known to. */
+            hint?: string | null;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+            /**
+             * @description The same for people, whatever the case.
+             * @example No such account
+             */
+            title: string;
+            /**
+             * @description A name for what went wrong: `urn:baraza:problem:` and the code.
+             * @example urn:baraza:problem:no_such_account
+             */
+            type: string;
+        };
         /** @description What an account shows of itself. */
         ProfileView: {
             /** @description Whose it is. */
@@ -2198,7 +2511,7 @@ export interface components {
             account: components["schemas"]["Account"];
         } | {
             /** @description It failed: the last line. */
-            error: components["schemas"]["ErrorDetail"];
+            error: components["schemas"]["Problem"];
         };
         /** @description An emoji at a message. */
         Reaction: {
@@ -2387,6 +2700,43 @@ export interface components {
              */
             sent: number;
         };
+        /** @description A token of a program; not the secret itself. */
+        TokenInfo: {
+            /** @description For which accounts (local names); none: for all. */
+            accounts: string[];
+            /** @description For which conversations; none: for all. */
+            conversations: string[];
+            /**
+             * Format: int64
+             * @description When it was made, in milliseconds since 1970.
+             */
+            created: number;
+            /**
+             * Format: int64
+             * @description When it ends.
+             */
+            expires?: number | null;
+            /** @description Its id. */
+            id: string;
+            /** @description What it is for. */
+            label: string;
+            /** @description The id of the token it was made with, if it was not the owner's. */
+            parent?: string | null;
+            /** @description Its first characters, to tell it by. */
+            prefix: string;
+            /** @description What it may do. */
+            scopes: string[];
+            /**
+             * Format: int64
+             * @description When it was last used.
+             */
+            used?: number | null;
+        };
+        /**
+         * @description What a token may do.
+         * @enum {string}
+         */
+        TokenScope: "read" | "send" | "admin";
         /** @description Whether one types. */
         Typing: {
             /** @description `true` again and again as long as one does, then `false`. */
@@ -2423,6 +2773,15 @@ export interface operations {
                     "application/json": components["schemas"]["Account"][];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     accounts_create: {
@@ -2454,6 +2813,15 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     accounts_import: {
@@ -2482,7 +2850,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -2490,7 +2858,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2514,6 +2891,15 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["JamiProgress"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2552,7 +2938,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             409: {
@@ -2560,7 +2946,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2590,7 +2985,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2612,6 +3016,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -2637,6 +3050,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2666,7 +3088,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2698,7 +3129,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2721,6 +3161,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2755,7 +3204,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -2763,7 +3212,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The name server cannot be asked, or does not tell the truth */
@@ -2772,7 +3221,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2804,7 +3262,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2829,6 +3296,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     contacts_block: {
@@ -2850,6 +3326,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -2880,7 +3365,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2905,6 +3399,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     conversations_list: {
@@ -2927,12 +3430,24 @@ export interface operations {
                     "application/json": components["schemas"]["Conversation"][];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     conversations_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Local name or Jami ID */
                 account: string;
@@ -2958,7 +3473,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2992,7 +3516,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3024,7 +3557,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3054,7 +3596,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3097,7 +3648,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3133,7 +3693,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3165,7 +3734,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3178,7 +3756,10 @@ export interface operations {
                 /** @description The message this answers */
                 reply_to?: string;
             };
-            header?: never;
+            header?: {
+                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Local name or Jami ID */
                 account: string;
@@ -3206,7 +3787,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -3214,7 +3795,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3248,7 +3838,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3282,7 +3881,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3290,7 +3889,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3322,7 +3930,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3354,7 +3971,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -3362,7 +3979,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3373,6 +3999,8 @@ export interface operations {
             header?: {
                 /** @description One range of bytes */
                 Range?: string | null;
+                /** @description The ETag of what is there already */
+                "If-None-Match"?: string | null;
             };
             path: {
                 /** @description Local name or Jami ID */
@@ -3402,12 +4030,19 @@ export interface operations {
                     "application/octet-stream": number[];
                 };
             };
+            /** @description It is the same */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             409: {
@@ -3415,7 +4050,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             416: {
@@ -3423,7 +4058,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3448,6 +4092,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Member"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3481,7 +4134,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3489,7 +4142,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3521,7 +4183,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3529,7 +4191,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3568,7 +4239,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3576,7 +4256,10 @@ export interface operations {
     messages_send: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Local name or Jami ID */
                 account: string;
@@ -3604,7 +4287,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -3612,7 +4295,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3646,7 +4338,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3684,7 +4385,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3692,7 +4393,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3726,7 +4436,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3734,7 +4453,10 @@ export interface operations {
     messages_react: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Local name or Jami ID */
                 account: string;
@@ -3764,7 +4486,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3798,7 +4529,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3834,7 +4574,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3866,7 +4615,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3900,7 +4658,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3908,7 +4666,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3936,6 +4703,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -3968,7 +4744,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -3976,7 +4752,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4010,7 +4795,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4033,6 +4827,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Device"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4065,7 +4868,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4099,7 +4911,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -4107,7 +4919,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4135,7 +4956,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4163,7 +4993,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4197,7 +5036,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             503: {
@@ -4205,7 +5044,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4241,7 +5089,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4275,7 +5132,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -4283,7 +5140,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4308,6 +5174,15 @@ export interface operations {
                     "application/json": components["schemas"]["Diagnostics"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     accounts_disable: {
@@ -4330,6 +5205,15 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     accounts_enable: {
@@ -4350,6 +5234,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4383,7 +5276,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4419,7 +5321,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description No server is chosen */
@@ -4428,7 +5330,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description No name */
@@ -4437,7 +5339,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Too many questions */
@@ -4446,7 +5348,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The server cannot be asked, or does not tell the truth */
@@ -4455,7 +5357,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4490,7 +5401,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description No name, or a wrong password */
@@ -4499,7 +5410,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Too many questions */
@@ -4508,7 +5419,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The server failed */
@@ -4517,7 +5428,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4553,7 +5473,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description No server is chosen */
@@ -4562,7 +5482,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The server cannot be asked, or does not tell the truth */
@@ -4571,7 +5491,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4594,6 +5523,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NameServer"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4627,7 +5565,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4659,7 +5606,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4689,7 +5645,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4721,7 +5686,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4744,6 +5718,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ContactRequest"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4773,7 +5756,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4803,7 +5795,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4833,7 +5834,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4880,7 +5890,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4903,6 +5922,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4931,6 +5959,15 @@ export interface operations {
                     "application/json": components["schemas"]["Settings"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     backups_state: {
@@ -4948,6 +5985,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Backups"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4973,6 +6019,15 @@ export interface operations {
                     "application/x-ndjson": components["schemas"]["BackupProgress"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     backups_set_schedule: {
@@ -4994,6 +6049,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     backups_end_schedule: {
@@ -5010,6 +6074,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -5043,6 +6116,15 @@ export interface operations {
                     "application/json": components["schemas"]["EventBatch"];
                 };
             };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     link_show: {
@@ -5070,7 +6152,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5101,7 +6192,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5126,7 +6226,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5155,7 +6264,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5175,6 +6293,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Caller"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5204,7 +6331,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             401: {
@@ -5212,7 +6339,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             429: {
@@ -5220,7 +6347,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5245,7 +6381,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5265,6 +6410,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoginCode"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5293,7 +6447,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5313,6 +6476,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5340,7 +6512,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorBody"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5360,6 +6541,128 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokens_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenInfo"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokens_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokens_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5388,6 +6691,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
