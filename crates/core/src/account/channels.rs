@@ -405,7 +405,8 @@ impl Account {
                 Ok(())
             }
             ChannelKind::SendProfile(_) => {
-                self.profile_gone(state.device);
+                // It may not have checked yet what makes us a member.
+                self.profile_over(state.device);
                 Ok(())
             }
             ChannelKind::FetchFile(key) => {
