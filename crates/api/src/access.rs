@@ -32,6 +32,7 @@ use self::throttle::Throttle;
 pub(crate) use self::tokens::Wanted;
 pub use self::tokens::{MAX_TOKENS, TOKEN_LIFETIME, TOKEN_PREFIX};
 use crate::error::ApiError;
+use crate::guard::SESSION_COOKIE;
 
 /// How long a browser may stay away before it has to sign in again.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -196,6 +197,8 @@ impl Grant {
 /// All who may ask, beside the owner.
 #[derive(Debug)]
 pub struct Access {
+    /// What the cookie of a session is called.
+    cookie: String,
     store: Mutex<Store>,
     grants: RwLock<HashMap<Hash, Arc<Grant>>>,
     codes: Mutex<Codes>,
@@ -266,7 +269,12 @@ impl Access {
             grants.insert(row.secret, Arc::new(Grant::of_token(&row)));
         }
         let password = store.api_password()?;
+        let place = database
+            .canonicalize()
+            .unwrap_or_else(|_| database.to_path_buf());
+        let node = hex::encode(&hash(&place.to_string_lossy()));
         Ok(Self {
+            cookie: format!("{SESSION_COOKIE}_{}", node.get(..8).unwrap_or("")),
             store: Mutex::new(store),
             grants: RwLock::new(grants),
             codes: Mutex::default(),
@@ -274,6 +282,11 @@ impl Access {
             password: RwLock::new(password),
             trying: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// What the cookie of a session is called: of each node on a host something else.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie
     }
 
     /// Works with the database, off the async threads.

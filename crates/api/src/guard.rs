@@ -26,7 +26,8 @@ pub const OPENAPI_PATH: &str = "/api/openapi.json";
 /// Path of the session: whoever has a code or the password signs in there.
 pub const SESSION_PATH: &str = "/api/v1/session";
 
-/// The cookie of a browser that signed in.
+/// How the cookie of a browser that signed in is called, before `_` and eight digits of the
+/// node's own: browsers send the cookies of one host to all its ports, where other nodes may be.
 pub const SESSION_COOKIE: &str = "baraza_session";
 
 /// A header that our own page sends with everything that changes something, and that a form
@@ -119,7 +120,7 @@ impl Guard {
                 "the API token is wrong, was revoked, or has expired",
             ));
         }
-        if let Some(secret) = cookie(asked.headers) {
+        if let Some(secret) = cookie(asked.headers, self.access.cookie_name()) {
             return self.check_session(asked, secret).map(Some);
         }
         Err(
@@ -269,15 +270,15 @@ fn unlisted(path: &str) -> ApiError {
 }
 
 /// The secret of a browser's session.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            (name == SESSION_COOKIE).then_some(value)
+            let (known, value) = pair.trim().split_once('=')?;
+            (known == name).then_some(value)
         })
 }
 

@@ -78,7 +78,9 @@ impl utoipa::Modify for Token {
             .components
             .get_or_insert_default()
             .add_security_scheme("token", scheme);
-        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE)));
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(format!(
+            "{SESSION_COOKIE}_NODE"
+        ))));
         openapi
             .components
             .get_or_insert_default()

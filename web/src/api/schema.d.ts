@@ -1305,7 +1305,7 @@ export interface paths {
         put?: never;
         /**
          * Signs a browser in, with a code of `baraza open` or with the password. The answer sets
-         *     the cookie `baraza_session`, which lasts until it was not used for 30 days.
+         *     the cookie `baraza_session_NODE`, which lasts until it was not used for 30 days.
          */
         post: operations["session_sign_in"];
         /** Signs the browser out that asks. */

@@ -10,19 +10,25 @@ use axum::{Extension, Json};
 use crate::access::{CODE_LIFETIME, Grant, Holder, SESSION_IDLE};
 use crate::body::Input;
 use crate::error::ApiError;
-use crate::guard::SESSION_COOKIE;
 use crate::server::{Peer, State};
 use crate::types::{Caller, Login, LoginCode, NewLoginPassword, Session};
 
-fn cookie(secret: &str, seconds: u64) -> AppendHeaders<[(header::HeaderName, String); 1]> {
+fn cookie(
+    state: &State,
+    secret: &str,
+    seconds: u64,
+) -> AppendHeaders<[(header::HeaderName, String); 1]> {
     AppendHeaders([(
         header::SET_COOKIE,
-        format!("{SESSION_COOKIE}={secret}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}"),
+        format!(
+            "{}={secret}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}",
+            state.access.cookie_name()
+        ),
     )])
 }
 
 /// Signs a browser in, with a code of `baraza open` or with the password. The answer sets
-/// the cookie `baraza_session`, which lasts until it was not used for 30 days.
+/// the cookie `baraza_session_NODE`, which lasts until it was not used for 30 days.
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", security(()),
     request_body = Login,
     responses((status = 204, description = "Signed in; with the cookie"),
@@ -52,7 +58,7 @@ pub(crate) async fn sign_in(
     };
     Ok((
         StatusCode::NO_CONTENT,
-        cookie(&secret, SESSION_IDLE.as_secs()),
+        cookie(&state, &secret, SESSION_IDLE.as_secs()),
     )
         .into_response())
 }
@@ -80,9 +86,9 @@ pub(crate) async fn show(
         password_set: state.access.has_password(),
     })
     .into_response();
-    let again = session.and_then(|_| crate::guard::cookie(&headers));
+    let again = session.and_then(|_| crate::guard::cookie(&headers, state.access.cookie_name()));
     if let Some(secret) = again {
-        let AppendHeaders([(name, value)]) = cookie(secret, SESSION_IDLE.as_secs());
+        let AppendHeaders([(name, value)]) = cookie(&state, secret, SESSION_IDLE.as_secs());
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }
@@ -102,7 +108,7 @@ pub(crate) async fn sign_out(
         return Err(ApiError::conflict("no_session", text));
     };
     state.access.sign_out(*id).await?;
-    Ok((StatusCode::NO_CONTENT, cookie("", 0)).into_response())
+    Ok((StatusCode::NO_CONTENT, cookie(&state, "", 0)).into_response())
 }
 
 /// A new code that signs a browser in, once and within five minutes: at

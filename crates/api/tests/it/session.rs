@@ -26,11 +26,30 @@ fn cookie(answer: &str) -> String {
     let line = answer.lines().find(|line| line.starts_with("set-cookie: "));
     let cookie = line.unwrap().trim_start_matches("set-cookie: ");
     let secret = cookie.split(';').next().unwrap();
-    assert!(secret.starts_with("baraza_session="), "{cookie}");
+    assert!(secret.starts_with("baraza_session_"), "{cookie}");
     let rest: Vec<_> = cookie.split("; ").skip(1).collect();
     let wanted = ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=2592000"];
     assert_eq!(rest, wanted);
     format!("cookie: other=1; {secret}\r\n")
+}
+
+/// Browsers send a host's cookies to all its ports.
+#[tokio::test]
+async fn two_nodes_on_one_host_keep_apart() {
+    let (one, two) = (Server::start().await, Server::start().await);
+    let first = sign_in(&one, &json!({ "code": code(&one).await })).await;
+    let second = sign_in(&two, &json!({ "code": code(&two).await })).await;
+    let both = format!(
+        "{}; {}",
+        first.trim_end(),
+        second.trim_start_matches("cookie: ")
+    );
+    for server in [&one, &two] {
+        let (status, answer) = server.with("GET", "/api/v1/session", &both, "").await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let (status, answer) = two.with("GET", "/api/v1/session", &first, "").await;
+    assert_eq!(status, 401, "{answer}");
 }
 
 const PAGE: &str = "x-baraza: 1\r\norigin: http://HOST\r\n";
