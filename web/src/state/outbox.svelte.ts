@@ -12,6 +12,8 @@ export interface Waiting {
   reply_to?: string;
   /** Why the node refused it. */
   refused?: string;
+  /** The node ended while it took it: with this key it will never say more. */
+  unknown?: boolean;
 }
 
 /** Texts on their way to the node, kept on this machine until it has them. */
@@ -48,6 +50,7 @@ class Outbox {
         } catch (error) {
           if (error instanceof ApiError && (error.away || error.status === 503 || error.status === 401)) return;
           one.refused = (error as Error).message;
+          one.unknown = error instanceof ApiError && error.code === 'outcome_unknown';
           this.keep();
           continue;
         }
@@ -60,7 +63,11 @@ class Outbox {
 
   retry(key: string): void {
     const one = this.waiting.find((each) => each.key === key);
-    if (one) delete one.refused;
+    if (one) {
+      delete one.refused;
+      if (one.unknown) one.key = crypto.randomUUID();
+      delete one.unknown;
+    }
     void this.send();
   }
 
