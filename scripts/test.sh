@@ -16,8 +16,20 @@ phase() { # name command...
     shift
     log=$logs/${name// /-}.log
     echo "=== $name: $*"
-    "$@" 2>&1 | tee "$log"
-    code=${PIPESTATUS[0]}
+    # Shown from the file and not through a pipe: that would last as long as whatever the
+    # phase left running. What is in the file when the marker ends is shown to its end.
+    : >"$log"
+    sleep infinity &
+    local marker=$!
+    disown
+    trap 'kill "$marker"; exit 130' INT TERM
+    tail --pid="$marker" -n +1 -s 0.2 -f "$log" &
+    local shown=$!
+    "$@" >"$log" 2>&1
+    code=$?
+    trap - INT TERM
+    kill "$marker"
+    wait "$shown"
     phases+=("$(printf '%-6s %4d s  %s' "$([ "$code" = 0 ] && echo ok || echo FAILED)" \
         $((SECONDS - start)) "$name")")
     # Each tool ends with "N passed, N failed"; cargo says it once for each test binary.

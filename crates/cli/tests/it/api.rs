@@ -24,7 +24,8 @@ fn only_who_has_the_token_and_asks_by_our_name_gets_an_answer() {
     assert_eq!(ask("API", &foreign), "403");
 }
 
-/// Signs in as a browser does with the address that it was given; the cookie.
+/// Signs in as a browser does with the address that it was given; the cookie as it is sent
+/// back.
 fn sign_in(node: &Node, link: &str) -> Option<String> {
     let api = node.ready["api"].as_str().unwrap();
     let code = link.strip_prefix(&format!("http://{api}/#login=")).unwrap();
@@ -34,8 +35,10 @@ fn sign_in(node: &Node, link: &str) -> Option<String> {
         "POST /api/v1/session HTTP/1.1\r\nhost: API\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\nconnection: close\r\n\r\n{body}"
     ));
-    let (_, cookie) = answer.split_once("baraza_session=")?;
-    Some(cookie.split(';').next().unwrap().to_owned())
+    let (_, cookie) = answer.split_once("set-cookie: ")?;
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    assert!(cookie.starts_with("baraza_session_"), "{cookie}");
+    Some(cookie)
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn the_app_is_opened_signed_in_from_the_terminal() {
     let cookie = sign_in(&node, opened["app"].as_str().unwrap()).unwrap();
     let ask = |cookie: &str| {
         node.raw(&format!(
-            "GET /api/v1/session HTTP/1.1\r\nhost: API\r\ncookie: baraza_session={cookie}\r\n\
+            "GET /api/v1/session HTTP/1.1\r\nhost: API\r\ncookie: {cookie}\r\n\
              connection: close\r\n\r\n"
         ))
     };

@@ -1,10 +1,20 @@
 //! The bots in `examples/`, as their authors would run them.
 
 use std::io::BufRead as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::running::Node;
 use crate::support::{create, json, until};
+
+/// A program that ends with the test, also with one that fails.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn the_echo_bot_answers_each_text_once() {
@@ -26,7 +36,7 @@ fn the_echo_bot_answers_each_text_once() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../examples/echo-bot/echo_bot.py"
     );
-    let mut program = Command::new("python3")
+    let program = Command::new("python3")
         .args([script, "--url", &url, "--token-file"])
         .arg(&token)
         .arg("--cursor-file")
@@ -34,8 +44,9 @@ fn the_echo_bot_answers_each_text_once() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut program = Program(program);
     let mut line = String::new();
-    let out = program.stdout.take().unwrap();
+    let out = program.0.stdout.take().unwrap();
     std::io::BufReader::new(out).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
 
@@ -59,8 +70,7 @@ fn the_echo_bot_answers_each_text_once() {
         list.iter().filter(|one| one["body"] == "again").count() == 2
     });
     assert_eq!(answers(), 1);
-    program.kill().unwrap();
-    program.wait().unwrap();
+    drop(program);
     let used = json(&b, &["token", "list"]);
     assert!(used[0]["used"].is_u64(), "{used}");
 }

@@ -10,6 +10,7 @@ use baraza_swarm::{Cloned, Cloning, Mode, Repository, RepositoryError, Role, Sto
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId};
 
 use crate::account::Account;
+use crate::account::conversation::CloneNews;
 use crate::account::timers::Timer;
 use crate::command::CommandError;
 use crate::event::EventBody;
@@ -139,6 +140,7 @@ impl Account {
         }
         if let Some(conversation) = self.conversations.get_mut(id) {
             conversation.row.mode = repository.mode().number();
+            conversation.news = news_for(&repository, &self.core.account);
             conversation.repository = Some(repository);
         }
         Ok(commits)
@@ -163,9 +165,13 @@ impl Account {
         };
         conversation.source = None;
         conversation.forget_sources(&mut self.core)?;
+        let news = std::mem::replace(&mut conversation.news, CloneNews::Nothing);
         if conversation.row.mode != 0 {
-            // What was said in a group before one came is not new.
-            conversation.read_all(&mut self.core)?;
+            // What was said in a group before one was invited is not new.
+            match news {
+                CloneNews::From(position) => conversation.read_below(&mut self.core, position)?,
+                _ => conversation.read_all(&mut self.core)?,
+            }
         }
         conversation.row.state = ConversationState::Ready;
         conversation.touch();
@@ -274,9 +280,24 @@ impl Account {
         let heads = vec![repository.head()];
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.row.mode = repository.mode().number();
+            conversation.news = match news_for(&repository, &self.core.account) {
+                // The invitation may be among what is indexed: rather tell of too much.
+                CloneNews::AfterInvitation if conversation.index.length() > 0 => {
+                    CloneNews::From(conversation.index.length())
+                }
+                news => news,
+            };
             conversation.repository = Some(repository);
         }
         self.intakes.stored(id, None, heads, false);
         Ok(())
+    }
+}
+
+/// Which commits of a clone are news for an account.
+fn news_for(repository: &Repository, us: &AccountId) -> CloneNews {
+    match repository.role(us) {
+        Ok(Some(Role::Invited)) => CloneNews::AfterInvitation,
+        _ => CloneNews::Nothing,
     }
 }

@@ -10,7 +10,7 @@ use baraza_link::ChannelId;
 use baraza_store::{
     ConversationRow, ConversationState, MessageRow, RefusalRow, StoreError, ViewRow,
 };
-use baraza_swarm::{Author, CommitInfo, Repository, Role};
+use baraza_swarm::{Author, CommitInfo, MemberAction, Repository, Role};
 use baraza_wire::{AccountId, CommitId, ConversationId, DeviceId, UnixTime};
 
 use crate::account::index::{Entry, Index};
@@ -61,8 +61,44 @@ pub(super) struct Conversation {
     /// Whose devices may be asked for it, beside those of whoever invited.
     sources: Vec<AccountId>,
     pub(super) attempts: u32,
+    /// Which commits of the clone under way are news.
+    pub(super) news: CloneNews,
     /// Devices of the own account that say they have it.
     pub(super) holders: BTreeSet<DeviceId>,
+}
+
+/// Which commits of a clone clients are told of: those that were written since this account
+/// was invited are messages to it like any that come later, older ones are history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloneNews {
+    /// None: the account has been a member before.
+    Nothing,
+    /// Those that follow the invitation, which was not seen yet.
+    AfterInvitation,
+    /// Those from this position on.
+    From(u64),
+}
+
+impl CloneNews {
+    /// Whether a commit is news that is going to have a position.
+    fn takes(&mut self, info: &CommitInfo, position: u64, us: &AccountId) -> bool {
+        let invites = match &info.message {
+            baraza_swarm::Message::Initial { invited, .. } => invited.as_ref() == Some(us),
+            baraza_swarm::Message::Member { action, uri } => {
+                *action == MemberAction::Add && *uri == us.to_string()
+            }
+            _ => false,
+        };
+        match self {
+            Self::Nothing => false,
+            Self::AfterInvitation if invites => {
+                *self = Self::From(position.saturating_add(1));
+                false
+            }
+            Self::AfterInvitation => false,
+            Self::From(_) => true,
+        }
+    }
 }
 
 /// What is known of a device in a conversation, and under way with it.
@@ -146,6 +182,7 @@ impl Conversation {
             source: None,
             sources: Vec::new(),
             attempts: 0,
+            news: CloneNews::Nothing,
             holders: BTreeSet::new(),
         }
     }
@@ -279,6 +316,8 @@ impl Conversation {
                 return Ok(false);
             }
         }
+        let position = self.index.length();
+        let tell = self.news.takes(&info, position, &core.account) || tell;
         self.index.push(Entry {
             id: *id,
             parents: info.parents.clone(),
@@ -530,11 +569,11 @@ fn member_change(info: &CommitInfo) -> Option<(AccountId, MemberChange)> {
         return None;
     };
     let change = match action {
-        baraza_swarm::MemberAction::Add => MemberChange::Added,
-        baraza_swarm::MemberAction::Join => MemberChange::Joined,
-        baraza_swarm::MemberAction::Remove => MemberChange::Left,
-        baraza_swarm::MemberAction::Ban => MemberChange::Banned,
-        baraza_swarm::MemberAction::Unban => MemberChange::Unbanned,
+        MemberAction::Add => MemberChange::Added,
+        MemberAction::Join => MemberChange::Joined,
+        MemberAction::Remove => MemberChange::Left,
+        MemberAction::Ban => MemberChange::Banned,
+        MemberAction::Unban => MemberChange::Unbanned,
     };
     Some((uri.parse().ok()?, change))
 }

@@ -385,3 +385,32 @@ fn one_account_cannot_fill_the_list_of_requests() {
     let theirs = world.request(CAROL, BOB);
     assert!(pending(&mut world).iter().any(|r| r.conversation == theirs));
 }
+
+#[test]
+fn what_was_written_since_one_was_invited_is_news_and_unread() {
+    let mut world = three(71);
+    let chat = group_of(&mut world, &[CAROL]);
+    let before = world.say(ALICE, chat, "before Bob was invited");
+    let add = Command::AddMember {
+        conversation: chat,
+        member: world.id(BOB),
+    };
+    world.ask(ALICE, add).unwrap();
+    let since = world.say(ALICE, chat, "welcome, Bob");
+    join(&mut world, BOB, chat);
+    let told = |world: &World, id: CommitId| {
+        world.has_event(
+            BOB,
+            |event| matches!(event, EventBody::MessageReceived { message, .. } if message.id == id),
+        )
+    };
+    world.until("the welcome is told", |world| told(world, since));
+    world.run(Duration::from_secs(5));
+    assert!(!told(&world, before));
+    world.announced_once(BOB, chat);
+    let Ok(Reply::Conversations(list)) = world.ask(BOB, Command::Conversations) else {
+        panic!("no list");
+    };
+    assert_eq!(list[0].unread, 1);
+    assert_eq!(list[0].first_unread, Some(since));
+}

@@ -266,3 +266,20 @@ fn nonsense_is_refused() {
     let long = send(chat, &"x".repeat(300_000), None);
     assert!(matches!(world.ask(0, long), Err(CommandError::Invalid(_))));
 }
+
+#[test]
+fn what_was_written_before_one_accepted_is_news() {
+    let mut world = World::pair(14);
+    let chat = world.request(0, 1);
+    let early = world.say(0, chat, "are you there?");
+    let accept = Command::AcceptRequest { conversation: chat };
+    assert_eq!(world.ask(1, accept), Ok(Reply::Done));
+    world.until("the text is told", |world| {
+        world.has_event(1, |event| {
+            matches!(event, EventBody::MessageReceived { conversation, message }
+                if *conversation == chat && message.id == early)
+        })
+    });
+    world.run(Duration::from_secs(5));
+    world.announced_once(1, chat);
+}
