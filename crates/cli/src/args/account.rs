@@ -55,6 +55,9 @@ pub(crate) enum AccountAction {
         /// Whether they see what you have read; off: nor do you of them
         #[arg(long, value_enum)]
         receipts: Option<Switch>,
+        /// Up to how many bytes files are fetched by themselves; 0: none is
+        #[arg(long, value_name = "BYTES")]
+        auto_accept: Option<u64>,
     },
     /// Bring an account here from its archive
     Import {
