@@ -40,7 +40,7 @@ pub(crate) struct Args {
 }
 
 /// What all commands take.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
     /// Where the node keeps everything [default: $XDG_DATA_HOME/baraza]
     #[arg(
@@ -104,6 +104,13 @@ pub(crate) enum Action {
         /// How much of what was said before to show
         #[arg(short = 'n', long, default_value_t = 10, value_name = "COUNT")]
         lines: usize,
+    },
+    /// Conversations, requests and files on a screen in the terminal, or line by line
+    Tui {
+        /// Line by line, for screen readers and scripts: no colours, nothing moves; /help tells
+        /// the commands
+        #[arg(long)]
+        plain: bool,
     },
     /// Send a text; it is delivered when the other can be reached
     Send {
@@ -362,6 +369,12 @@ pub(crate) enum Action {
     Completions {
         /// Which shell
         shell: Shell,
+    },
+    /// Write the manual: a page for man(1) of each command
+    Man {
+        /// The directory they go to, which is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 
