@@ -352,4 +352,16 @@ mod tests {
             assert!(!unknown, "{}", one.word);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_a_text_a_command_or_says_why_not(line in "/?[a-z]{0,8} ?#?[0-9a-f]{0,9} ?\\PC{0,20}") {
+            match Command::parse(&line) {
+                None => proptest::prop_assert!(line.trim().is_empty()),
+                Some(Ok(Command::Say(text))) => proptest::prop_assert!(line.ends_with(&text) || line.starts_with("/say")),
+                Some(Ok(_)) => proptest::prop_assert!(line.starts_with('/')),
+                Some(Err(error)) => proptest::prop_assert!(!error.is_empty()),
+            }
+        }
+    }
 }

@@ -472,7 +472,17 @@ impl Desk {
         }
     }
 
-    /// The same on one line, with what stands at it.
+    /// What happened, if it is no message, as a sentence that says who it was.
+    pub(super) fn sentence(&self, entry: &Entry) -> String {
+        let (name, text) = (self.name_of(&entry.author), self.line(entry));
+        if self.body(entry).starts_with(&name) {
+            text
+        } else {
+            format!("{name} {text}")
+        }
+    }
+
+    /// An entry on one line, with what stands at it.
     pub(super) fn line(&self, entry: &Entry) -> String {
         let text = self.body(entry).replace('\n', " ⏎ ");
         format!("{}{}", words::isolate(&text), words::marks(entry))

@@ -157,14 +157,14 @@ fn entry_lines(desk: &Desk, entry: &Entry) -> Vec<String> {
             |to| format!("(answers #{to}) "),
         )
     });
-    let says = match entry.kind {
-        EntryKind::Text => ":",
-        _ => " *",
-    };
     let body = desk.body(entry);
     let mut rows = body.split('\n').map(words::isolate);
     let first = rows.next().unwrap_or_default();
-    let head = format!("{number}{time} {name}{says} {answers}{first}");
+    let head = match entry.kind {
+        EntryKind::Text => format!("{number}{time} {name}: {answers}{first}"),
+        EntryKind::File => format!("{number}{time} {name} * {answers}{first}"),
+        _ => return vec![format!("{time} * {}", desk.sentence(entry))],
+    };
     let mut lines = vec![head];
     lines.extend(rows.map(|row| format!("    {row}")));
     let mut marks = words::marks(entry);

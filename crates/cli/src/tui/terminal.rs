@@ -89,3 +89,53 @@ pub(super) fn events() -> mpsc::Receiver<io::Result<Event>> {
     }));
     events
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set for the copy of this program that panics.
+    const PANICS: &str = "BARAZA_TEST_PANICS_ON_A_TERMINAL";
+    /// Runs a program on a terminal of its own, and tells whether that is as before; then
+    /// prints all that came.
+    const ON_A_TERMINAL: &str = "
+import os, pty, select, subprocess, sys, termios
+master, slave = pty.openpty()
+before = termios.tcgetattr(slave)
+child = subprocess.Popen(sys.argv[1:], stdin=slave, stdout=slave, stderr=slave)
+came = b''
+while child.poll() is None or select.select([master], [], [], 0.2)[0]:
+    if select.select([master], [], [], 0.2)[0]:
+        came += os.read(master, 65536)
+print(termios.tcgetattr(slave) == before)
+print(repr(came))
+";
+
+    #[test]
+    fn panics_if_it_is_told_to() {
+        if std::env::var_os(PANICS).is_some() {
+            let _taken = Taken::new().unwrap();
+            panic!("as it was told");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_on_a_terminal_that_was_given_back() {
+        let test = "tui::terminal::tests::panics_if_it_is_told_to";
+        let done = Command::new("python3")
+            .args(["-c", ON_A_TERMINAL])
+            .arg(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(PANICS, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert!(said.starts_with("True\n"), "{said}");
+        let entered = said.find("[?1049h").unwrap();
+        let left = said.find("[?1049l").unwrap();
+        let told = said.find("as it was told").unwrap();
+        assert!(entered < left && left < told, "{said}");
+    }
+}

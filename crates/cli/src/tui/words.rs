@@ -231,4 +231,15 @@ mod tests {
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(20 * 1_048_576), "20.0 MiB");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_passes_that_could_control_a_terminal(text in "(?s).{0,60}") {
+            for shown in [gate(&text), foreign(&text), foreign_name(&text), gate(&foreign(&text))] {
+                proptest::prop_assert!(!shown.chars().any(must_not_pass), "{shown:?}");
+                let opened = shown.matches(ISOLATE).count();
+                proptest::prop_assert_eq!(opened, shown.matches(END_ISOLATE).count());
+            }
+        }
+    }
 }

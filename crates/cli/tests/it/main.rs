@@ -7,6 +7,7 @@ mod bots;
 mod chat;
 mod commands;
 mod coverage;
+mod fields;
 mod jami_peer;
 mod keep;
 mod linking;

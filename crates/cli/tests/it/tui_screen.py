@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import unicodedata
 
 BARAZA, ALICE, BOB, BOB_ID = sys.argv[1:]
 
@@ -58,10 +59,14 @@ class Terminal:
                 self.y, self.x = (numbers + [1, 1])[0] - 1, (numbers + [1, 1])[1] - 1
             elif part.endswith("J"):
                 self.cells = [[" "] * self.columns for _ in range(self.rows)]
+        elif unicodedata.category(part) in ("Cf", "Mn", "Me"):
+            # Joins what is before it.
+            if 0 < self.x <= self.columns:
+                self.cells[self.y][self.x - 1] += part
         elif part >= " ":
             if self.x < self.columns and self.y < self.rows:
                 self.cells[self.y][self.x] = part
-            self.x += 1
+            self.x += 2 if unicodedata.east_asian_width(part) in "WF" else 1
 
     def screen(self):
         return "\n".join("".join(line).rstrip() for line in self.cells)

@@ -2,6 +2,7 @@
 
 use baraza_api::types::Conversation;
 use baraza_core::event::Presence;
+use baraza_core::view::EntryKind;
 use baraza_wire::{AccountId, ConversationId};
 
 use super::{Desk, Told};
@@ -66,15 +67,13 @@ impl Desk {
     fn row(&self, one: &Conversation) -> Row {
         let newest = one.newest.as_ref();
         let line = newest.map(|entry| {
-            let text = self.line(entry);
-            if one.mode == 0
-                && self
-                    .account()
-                    .is_some_and(|own| own.jami_id != entry.author)
-            {
-                text
+            let own = self.account().map(|own| own.jami_id);
+            if !matches!(entry.kind, EntryKind::Text | EntryKind::File) {
+                self.sentence(entry)
+            } else if one.mode == 0 && own != Some(entry.author) {
+                self.line(entry)
             } else {
-                format!("{}: {text}", self.name_of(&entry.author))
+                format!("{}: {}", self.name_of(&entry.author), self.line(entry))
             }
         });
         Row {

@@ -69,7 +69,7 @@ pub(super) fn lines(desk: &Desk, thread: &Thread, at: usize, width: usize) -> Ve
         .is_some_and(|own| own.jami_id == entry.author);
     let name = desk.name_of(&entry.author);
     if !is_message(entry) {
-        let text = format!("{time} {name}: {}", desk.line(entry));
+        let text = format!("{time} {}", desk.sentence(entry));
         lines.extend(wrapped(Kind::Faint, "", &text, width));
         return lines;
     }

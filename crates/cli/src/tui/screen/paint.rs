@@ -174,4 +174,26 @@ mod tests {
         let shown: String = buffer.content.iter().map(Cell::symbol).collect();
         assert!(shown.starts_with("\u{2068}سلام\u{2069}!"), "{shown:?}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_broken_and_put_without_harm(text in "\\PC{0,40}|(?s).{0,40}", limit in 0_usize..20) {
+            let lines = wrap(&text, limit);
+            let whole: String = lines.concat();
+            for line in &lines {
+                proptest::prop_assert!(width(line) <= limit.max(2), "{line:?}");
+            }
+            let letters = |text: &str| text.chars().filter(|c| !" \n".contains(*c)).count();
+            proptest::prop_assert_eq!(letters(&whole), letters(&text));
+            proptest::prop_assert!(width(&cut(&text, limit)) <= limit.max(1));
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 2));
+            let limit = u16::try_from(limit).unwrap();
+            put(&mut buffer, (3, 1), limit, &text, Style::new());
+            for (at, cell) in buffer.content.iter().enumerate() {
+                proptest::prop_assert!(!cell.symbol().chars().any(words::must_not_pass));
+                let inside = (15..15 + usize::from(limit)).contains(&at);
+                proptest::prop_assert!(inside || cell.symbol() == " ", "{at}");
+            }
+        }
+    }
 }
