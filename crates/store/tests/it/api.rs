@@ -7,7 +7,7 @@ use baraza_store::{
 use baraza_wire::UnixTime;
 
 fn open(dir: &tempfile::TempDir) -> Store {
-    Store::open(&dir.path().join("node.db"), Durability::Process).unwrap()
+    Store::open(dir.path().join("node.db"), Durability::Process).unwrap()
 }
 
 fn time(seconds: u64) -> UnixTime {
@@ -138,7 +138,7 @@ fn a_webhook_knows_how_far_it_is_and_keeps_its_secret_from_logs() {
         state,
         ..webhook("1", None)
     };
-    assert_eq!(store.webhooks().unwrap(), [wanted.clone()]);
+    assert_eq!(store.webhooks().unwrap(), std::slice::from_ref(&wanted));
     assert!(!format!("{wanted:?}").contains('7'.to_string().repeat(2).as_str()));
     assert!(format!("{wanted:?}").contains("WebhookSecret(…)"));
     store.remove_webhook("1").unwrap();
