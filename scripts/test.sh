@@ -66,7 +66,9 @@ phase "web tests" scripts/web.sh test
 phase "build" cargo test --locked --workspace --no-run --quiet || summary
 phase "cargo test" cargo test --locked --workspace --no-fail-fast --quiet
 phase "simulator" "$target/debug/baraza-sim" smoke
-phase "conformance" testing/conformance/run.py --baraza "$target/debug/baraza" --only names
+phase "conformance of names" testing/conformance/run.py --baraza "$target/debug/baraza" --only names
+phase "conformance of the node" testing/conformance/run.py --baraza "$target/debug/baraza" \
+    --only node --phases examples,coverage
 phase "hostile packets" testing/peers/hostile.py --baraza "$target/debug/baraza"
 phase "kill -9" testing/peers/crash.py --kills 40 --baraza "$target/debug/baraza" \
     --foreign "$target/debug/jami-peer"

@@ -29,8 +29,8 @@ pub use self::password::MIN_PASSWORD;
 pub(crate) use self::scope::About;
 pub use self::scope::{Need, RULES, Rule, Scope, need};
 use self::throttle::Throttle;
-pub(crate) use self::tokens::Wanted;
 pub use self::tokens::{MAX_TOKENS, TOKEN_LIFETIME, TOKEN_PREFIX};
+pub(crate) use self::tokens::{Wanted, join};
 use crate::error::ApiError;
 use crate::guard::SESSION_COOKIE;
 

@@ -6,7 +6,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::Deserialize as _;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer as _};
 
 use crate::error::ApiError;
 
@@ -98,6 +99,25 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         };
         ApiError::bad_request(code, message)
     })
+}
+
+/// A whole number below 2^63, as the description says of all of them and as SQLite keeps them.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    match i64::try_from(number) {
+        Ok(_) => Ok(number),
+        Err(_) => Err(D::Error::custom("the number is too large")),
+    }
+}
+
+/// The same where it may be left out.
+pub(crate) fn maybe_whole<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    match Option::<u64>::deserialize(deserializer)? {
+        Some(number) => whole(number.into_deserializer()).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The query of a URL.

@@ -18,7 +18,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use baraza_core::{Command, LocalId, Reply};
@@ -159,10 +159,30 @@ pub(crate) fn find(state: &Arc<State>, token: &str) -> Result<Arc<Grant>, Refusa
         .ok_or_else(Refusal::token)
 }
 
-/// The account that a request is about: the token's, or the one named, or the first.
+/// What the address says of something.
+pub(crate) fn in_query(parts: &Parts, name: &str) -> Option<String> {
+    let query = parts.uri.query().unwrap_or("");
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
+}
+
+/// Whether a request prefers something (RFC 7240).
+pub(crate) fn prefers(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|one| one.split(';').next())
+        .any(|one| one.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// The account that a request is about: the token's, or the one named in the header or the
+/// address, or the first.
 pub(crate) fn account_of(state: &State, grant: &Grant, parts: &Parts) -> Result<LocalId, Refusal> {
     let named = parts.headers.get("jami-account");
-    let named = named.and_then(|name| name.to_str().ok());
+    let named = named.and_then(|name| name.to_str().ok()).map(str::to_owned);
+    let named = named.or_else(|| in_query(parts, "account"));
     let known = state.node.accounts();
     let covered = known
         .iter()
@@ -170,7 +190,7 @@ pub(crate) fn account_of(state: &State, grant: &Grant, parts: &Parts) -> Result<
         .filter(|account| grant.covers_account(Some(*account)));
     match named {
         Some(name) => {
-            let wanted = state.account(name).ok();
+            let wanted = state.account(&name).ok();
             covered.into_iter().find(|account| Some(*account) == wanted)
         }
         None => covered.into_iter().next(),

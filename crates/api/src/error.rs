@@ -52,6 +52,10 @@ impl Problem {
 /// The content type of [`Problem`].
 pub const PROBLEM: &str = "application/problem+json";
 
+/// The code of a refusal, for what stands between it and the client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Code(pub(crate) &'static str);
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -169,11 +173,12 @@ impl IntoResponse for ApiError {
         let retry_after = self.retry_after;
         let allow = self.allow.as_deref();
         let allow = allow.and_then(|allow| HeaderValue::from_str(allow).ok());
-        let status = self.status;
+        let (status, code) = (self.status, self.code);
         let problem = Problem::from(self);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let kind = [(header::CONTENT_TYPE, PROBLEM)];
         let mut response = (status, kind, body).into_response();
+        response.extensions_mut().insert(Code(code));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,

@@ -18,7 +18,7 @@ const PAGE: usize = 256;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     /// Events after this cursor; from now on if left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::maybe_whole")]
     pub(crate) since: Option<u64>,
     /// Only these types, separated by commas.
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(crate) struct Filter {
     #[serde(default)]
     pub(crate) conversation: Option<String>,
     /// Long poll: seconds to wait for an event if there is none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::maybe_whole")]
     pub(crate) wait: Option<u64>,
     /// Long poll: most events to give.
     #[serde(default)]

@@ -40,8 +40,10 @@ pub struct Guard {
     token: Token,
     owner: Arc<Grant>,
     access: Arc<Access>,
-    /// Accepted `Host` headers, with the port where it is the usual one.
+    /// Accepted `Host` headers, with the port where it is not the usual one.
     hosts: Vec<String>,
+    /// Whether connections are encrypted.
+    secure: bool,
     /// Whether the existing client's API is served, which asks for its tokens itself.
     compat: bool,
 }
@@ -74,23 +76,44 @@ impl Guard {
     /// For a server at `address`; `names` are accepted in `Host` beside loopback's.
     pub fn new(token: Token, access: Arc<Access>, address: SocketAddr, names: &[String]) -> Self {
         let port = address.port();
-        let hosts = ["localhost", "127.0.0.1", "[::1]"]
+        let own = match address {
+            SocketAddr::V4(own) => own.ip().to_string(),
+            SocketAddr::V6(own) => format!("[{}]", own.ip()),
+        };
+        let hosts = LOOPBACK
             .into_iter()
             .map(str::to_owned)
+            .chain((!address.ip().is_unspecified()).then_some(own))
             .chain(names.iter().map(|name| name.to_ascii_lowercase()))
-            .flat_map(|name| {
-                let with_port = format!("{name}:{port}");
-                let bare = (port == 80).then_some(name);
-                [Some(with_port), bare].into_iter().flatten()
-            })
+            .map(|name| format!("{name}:{port}"))
             .collect();
         Self {
             token,
             owner: Grant::owner(),
             access,
             hosts,
+            secure: false,
             compat: false,
         }
+        .with_usual_port(80)
+    }
+
+    /// Where the port is the usual one, it may be left out.
+    fn with_usual_port(mut self, usual: u16) -> Self {
+        let end = format!(":{usual}");
+        let bare = self.hosts.iter().filter_map(|host| host.strip_suffix(&end));
+        let bare: Vec<_> = bare.map(str::to_owned).collect();
+        self.hosts.extend(bare);
+        self
+    }
+
+    /// For connections that are encrypted.
+    #[must_use]
+    pub fn over_tls(mut self) -> Self {
+        self.secure = true;
+        // What was left out means another port here.
+        self.hosts.retain(|host| has_port(host));
+        self.with_usual_port(443)
     }
 
     /// Lets the requests to the existing client's API through to it.
@@ -183,11 +206,12 @@ impl Guard {
                 "requests from other web pages are refused",
             )
         };
+        let scheme = if self.secure { "https://" } else { "http://" };
         for origin in headers.get_all(header::ORIGIN) {
             let ours = origin
                 .to_str()
                 .ok()
-                .and_then(|origin| origin.strip_prefix("http://"))
+                .and_then(|origin| origin.strip_prefix(scheme))
                 .is_some_and(|host| self.knows(host));
             if !ours {
                 return Err(refused());
@@ -207,6 +231,29 @@ impl Guard {
             .iter()
             .any(|known| known.eq_ignore_ascii_case(host))
     }
+}
+
+/// Marks a request that came over an encrypted connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Secure;
+
+/// Names of this machine, for itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Whether a request names this machine as it names itself.
+fn is_loopback(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|_| has_port(host));
+    LOOPBACK.contains(&name.map_or(host, |(name, _)| name))
+}
+
+/// Whether a host is given with its port: addresses of IPv6 have colons themselves.
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The token of a request: in `Authorization`, or in `Sec-WebSocket-Protocol`.
@@ -257,7 +304,7 @@ pub(crate) async fn enforce(
 }
 
 /// What is not in the table is not done, whatever the router would do.
-fn unlisted(path: &str) -> ApiError {
+pub(crate) fn unlisted(path: &str) -> ApiError {
     let methods: Vec<_> = RULES
         .iter()
         .filter(|rule| rule.1 == path)
@@ -301,7 +348,18 @@ pub(crate) async fn guard(
     if let Some(grant) = grant {
         request.extensions_mut().insert(grant);
     }
+    if guard.secure {
+        request.extensions_mut().insert(Secure);
+    }
+    let always = guard.secure && !is_loopback(request.headers());
     let mut response = next.run(request).await;
+    if always {
+        // Not for `localhost`: it would hold for every other server there, too.
+        let year = HeaderValue::from_static("max-age=31536000");
+        response
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
@@ -373,6 +431,32 @@ mod tests {
         ] {
             assert_eq!(check(&[("host", host), AUTH]), Ok(()), "{host}");
         }
+    }
+
+    #[test]
+    fn over_tls_other_origins_are_ours_and_the_usual_port_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = Token::load_or_create(dir.path(), &mut Rng::from_seed(1)).unwrap();
+        let access = Arc::new(Access::open(&dir.path().join("node.db")).unwrap());
+        let at = |address: &str| {
+            let names = ["box.lan".to_owned()];
+            let address = address.parse().unwrap();
+            Guard::new(token.clone(), Arc::clone(&access), address, &names).over_tls()
+        };
+        let guard = at("192.168.1.5:443");
+        for (host, known) in [
+            ("box.lan", true),
+            ("box.lan:443", true),
+            ("192.168.1.5", true),
+            ("[::1]", true),
+            ("box.lan:80", false),
+            ("192.168.1.6", false),
+        ] {
+            assert_eq!(guard.knows(host), known, "{host}");
+        }
+        assert!(!at("0.0.0.0:80").knows("box.lan"));
+        assert!(at("0.0.0.0:80").knows("box.lan:80"));
+        assert!(!at("0.0.0.0:8222").knows("0.0.0.0:8222"));
     }
 
     #[test]

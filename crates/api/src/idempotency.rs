@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::access::{Grant, Hash, Holder, now};
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::server::State;
 
 /// The header with the key.
@@ -131,10 +131,10 @@ async fn once(
             return Err(other());
         }
         let Some(answer) = known.answer else {
-            // The node ended in the middle of it.
+            // The node ended in the middle of it, or could not say what became of it.
             return Err(ApiError::conflict(
                 "outcome_unknown",
-                "the node ended while it did this: it may be done, or not",
+                "the node ended or failed while it did this: it may be done, or not",
             )
             .hint("look whether it is there, then ask with a new Idempotency-Key"));
         };
@@ -167,19 +167,46 @@ async fn once(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let answer = parts.status.is_success().then(|| Answer {
+    let answer = Answer {
         content: hash(&context.finish()),
         status: parts.status.as_u16(),
         body: body.to_vec(),
-    });
+    };
+    let code = parts.extensions.get::<Code>().map(|code| code.0);
     let (holder, key) = names;
-    let noted = state.access.store(move |store| match &answer {
-        Some(answer) => store.answer_request(&holder, &key, answer),
-        // It did nothing, and may be tried again.
-        None => store.forget_request(&holder, &key),
-    });
+    let noted = state
+        .access
+        .store(move |store| match outcome(parts.status, code) {
+            Outcome::Done => store.answer_request(&holder, &key, &answer),
+            Outcome::Nothing => store.forget_request(&holder, &key),
+            // Stays as what was begun: to do it again might do it twice.
+            Outcome::Unknown => Ok(()),
+        });
     noted.await?;
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is done.
+    Done,
+    /// Nothing was done: it may be tried again.
+    Nothing,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What an answer says of it. A failure may come after something was written, unless it is one
+/// that a request meets before it does anything.
+fn outcome(status: StatusCode, code: Option<&str>) -> Outcome {
+    if status.is_success() {
+        Outcome::Done
+    } else if status.is_server_error() && !matches!(code, Some("busy" | "not_ready_yet")) {
+        Outcome::Unknown
+    } else {
+        Outcome::Nothing
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -237,4 +264,38 @@ pub(crate) fn parameter() -> Value {
         "schema": { "type": "string", "minLength": 1, "maxLength": MAX_KEY,
                     "pattern": "^[!-~]+$" },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use baraza_core::CommandError;
+
+    use super::*;
+
+    #[test]
+    fn only_what_surely_did_nothing_may_be_tried_again() {
+        let of = |error: ApiError| {
+            let response = error.into_response();
+            let code = response.extensions().get::<Code>().map(|code| code.0);
+            outcome(response.status(), code)
+        };
+        assert_eq!(outcome(StatusCode::CREATED, None), Outcome::Done);
+        for nothing in [
+            CommandError::NoSuchMessage,
+            CommandError::Blocked,
+            CommandError::Busy,
+            CommandError::NotYet(5),
+        ] {
+            let text = nothing.to_string();
+            assert_eq!(of(nothing.into()), Outcome::Nothing, "{text}");
+        }
+        let broken = std::io::Error::other("broken");
+        assert_eq!(of(ApiError::internal(&broken)), Outcome::Unknown);
+        assert_eq!(of(CommandError::Stopped.into()), Outcome::Unknown);
+        assert_eq!(
+            outcome(StatusCode::INTERNAL_SERVER_ERROR, None),
+            Outcome::Unknown
+        );
+    }
 }

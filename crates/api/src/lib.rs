@@ -20,9 +20,15 @@ pub mod guard;
 pub mod idempotency;
 pub mod monitor;
 pub mod openapi;
+mod paging;
 mod routes;
 mod server;
 pub mod types;
 mod web;
+mod webhooks;
 
-pub use server::{ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, app_link};
+pub use baraza_names::tls::TlsFiles;
+pub use server::{
+    ADDRESS_FILE, ApiAddress, ApiConfig, ApiServeError, ApiServer, Elsewhere, app_link,
+};
+pub use webhooks::Patience;

@@ -42,7 +42,7 @@ impl MonitorServer {
     /// If the address is not of loopback, or cannot be used.
     pub async fn start(relay: Relay, address: SocketAddr) -> Result<Self, ApiServeError> {
         if !address.ip().is_loopback() {
-            return Err(ApiServeError::NotLoopback(address));
+            return Err(ApiServeError::MonitorNotLoopback(address));
         }
         let listen = |source: io::Error| ApiServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -55,7 +55,7 @@ impl MonitorServer {
                 relay,
                 started: Instant::now(),
             });
-        tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
+        tasks.spawn(accept(listener, None, router, stop.clone(), tasks.clone()));
         tracing::info!(%address, "health and metrics are served");
         Ok(Self {
             address,

@@ -1,19 +1,22 @@
 //! The description of the API, served at `/api/openapi.json` and kept in `docs/openapi.json`.
 
+mod examples;
+
 use std::sync::OnceLock;
 
 use axum::http::Method;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, ResponseBuilder};
 
 use crate::access::{Need, need};
 use crate::error::PROBLEM;
 use crate::guard::SESSION_COOKIE;
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, names, profiles, session, signs, status, tokens, views,
+    linking, names, profiles, session, signs, status, tokens, views, webhooks,
 };
 use crate::{error, types};
 
@@ -59,13 +62,14 @@ use crate::{error, types};
         devices::list, devices::rename, devices::revoke, devices::preferences,
         devices::change_preferences,
         events::poll, events::socket,
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::enable, webhooks::test,
     ),
     components(schemas(
         error::Problem, types::Progress, types::Account, types::Status, types::EventBatch,
         types::keep::BackupProgress, types::keep::JamiProgress,
     )),
     security(("token" = []), ("session" = [])),
-    modifiers(&Token, &Needs, &Refusals, &Keys, &Names),
+    modifiers(&Token, &Needs, &Refusals, &Keys, &Lists, &Names),
 )]
 struct Description;
 
@@ -171,6 +175,43 @@ impl utoipa::Modify for Keys {
     }
 }
 
+/// Plain lists come in pages, if that is asked for.
+struct Lists;
+
+impl utoipa::Modify for Lists {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for item in openapi.paths.paths.values_mut() {
+            let Some(get) = &mut item.get else { continue };
+            let Some(RefOr::T(answer)) = get.responses.responses.get_mut("200") else {
+                continue;
+            };
+            let lists = answer.content.values().any(|content| {
+                matches!(
+                    content,
+                    RefOr::T(content) if matches!(content.schema, Some(RefOr::T(Schema::Array(_))))
+                )
+            });
+            if !lists {
+                continue;
+            }
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let text = text.examples(["<?limit=100&after=38363765>; rel=\"next\""]);
+            let link = HeaderBuilder::new()
+                .schema(Some(text))
+                .description(Some(
+                    "With `limit`: the next page, if there is one (RFC 8288)",
+                ))
+                .build();
+            answer.headers.insert("Link".to_owned(), link.into());
+            for parameter in crate::paging::parameters() {
+                if let Ok(parameter) = serde_json::from_value(parameter) {
+                    get.parameters.get_or_insert_default().push(parameter);
+                }
+            }
+        }
+    }
+}
+
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let operations = [
         (Method::GET, &mut item.get),
@@ -204,7 +245,9 @@ impl utoipa::Modify for Names {
 pub fn text() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let mut text = Description::openapi().to_pretty_json().unwrap_or_default();
+        let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+        examples::add(&mut document);
+        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
         text.push('\n');
         text
     })
@@ -233,6 +276,36 @@ mod tests {
         described.sort();
         table.sort();
         assert_eq!(described, table);
+    }
+
+    /// What is asked and what is answered has an example, everywhere.
+    #[test]
+    fn every_parameter_request_and_answer_has_an_example() {
+        let described: serde_json::Value = serde_json::from_str(super::text()).unwrap();
+        let mut missing = Vec::new();
+        for (path, item) in described["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let mut look = |what: &str, thing: &serde_json::Value| {
+                    if thing.get("example").is_none() {
+                        missing.push(format!("{method} {path}: {what}"));
+                    }
+                };
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    look(parameter["name"].as_str().unwrap(), parameter);
+                }
+                let body = operation["requestBody"]["content"].as_object();
+                for (kind, media) in body.into_iter().flatten() {
+                    look(kind, media);
+                }
+                for (status, answer) in operation["responses"].as_object().unwrap() {
+                    let content = answer["content"].as_object().into_iter().flatten();
+                    for (kind, media) in content.filter(|_| status.starts_with('2')) {
+                        look(&format!("{status} {kind}"), media);
+                    }
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
     }
 
     /// To write it anew: `BLESS=1 cargo test -p baraza-api openapi`.

@@ -18,11 +18,13 @@ pub(crate) mod signs;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod views;
+pub(crate) mod webhooks;
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -31,7 +33,7 @@ use baraza_core::{Command, CommandError, LocalId, NodeError, Reply};
 use baraza_wire::{AccountId, CommitId, ConversationId};
 
 use crate::error::ApiError;
-use crate::guard::{OPENAPI_PATH, enforce};
+use crate::guard::{OPENAPI_PATH, enforce, unlisted};
 use crate::idempotency::repeat;
 use crate::server::State;
 
@@ -197,6 +199,10 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
         .route("/link/confirm", post(linking::confirm))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}", delete(tokens::revoke))
+        .route("/webhooks", get(webhooks::list).post(webhooks::add))
+        .route("/webhooks/{webhook}", delete(webhooks::remove))
+        .route("/webhooks/{webhook}/enable", post(webhooks::enable))
+        .route("/webhooks/{webhook}/test", post(webhooks::test))
         .nest("/accounts/{account}", account);
     let others = match compat {
         true => crate::compat::router(Arc::clone(&state)),
@@ -217,8 +223,12 @@ async fn openapi() -> Response {
     (kind, crate::openapi::text()).into_response()
 }
 
-async fn wrong_method() -> ApiError {
-    ApiError::wrong_method(&["GET"])
+async fn wrong_method(request: Request) -> ApiError {
+    let matched = request.extensions().get::<MatchedPath>();
+    match matched.and_then(|path| path.as_str().strip_prefix("/api/v1")) {
+        Some(path) => unlisted(path),
+        None => ApiError::wrong_method(&["GET"]),
+    }
 }
 
 impl State {

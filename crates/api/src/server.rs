@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use baraza_core::Node;
+use baraza_names::tls::{HANDSHAKE_TIME, Tls, TlsFiles};
 use baraza_store::StoreError;
 use baraza_wire::Rng;
 use hyper::body::Incoming;
@@ -20,8 +21,10 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +34,7 @@ use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::idempotency::UnderWay;
 use crate::routes;
+use crate::webhooks::{Patience, Webhooks};
 
 /// Name of the file in the data directory that says where the API is.
 pub const ADDRESS_FILE: &str = "api.json";
@@ -48,27 +52,63 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How the API is served.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// Where to listen. Port 0 lets the system choose.
+    /// Where to listen, without encryption: on loopback. Port 0 lets the system choose.
     pub address: SocketAddr,
-    /// Names accepted in `Host` beside loopback's. Needed to listen beyond loopback.
+    /// Where to listen for other machines, too.
+    pub elsewhere: Option<Elsewhere>,
+    /// Names accepted in `Host` beside loopback's.
     pub hosts: Vec<String>,
     /// Whether the local API of the existing client is served, too
     /// (docs/protocol/08-local-api.md).
     pub compat: bool,
     /// The node's data directory: the token and the address are kept there.
     pub data_dir: PathBuf,
+    /// How patient deliveries to webhooks are.
+    pub patience: Patience,
+}
+
+/// Where other machines reach the API, by https.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// Where to listen. Port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// The certificate.
+    pub tls: TlsFiles,
 }
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiServeError {
-    /// The address is not a loopback one, and no names were allowed.
+    /// The address is not a loopback one, and there is no certificate.
     #[error(
-        "{0} is reachable from other machines, and the API has no encryption: \
-         listen on 127.0.0.1, or name the hosts it may be asked as"
+        "{0} can be reached from other machines: without encryption, whoever is on the way reads \
+         and changes what goes to and fro, and the secret you sign in with. Give a certificate \
+         (--tls-cert and --tls-key), or listen on 127.0.0.1"
     )]
     NotLoopback(SocketAddr),
+    /// The address is not a loopback one, and there is no password.
+    #[error(
+        "{0} can be reached from other machines: whoever reaches it may try to sign in, so that \
+         there has to be a password. Start the node without --api, set one (`baraza session \
+         password --password`), and start it with --api again"
+    )]
+    NoPassword(SocketAddr),
+    /// The address for health and counts is not a loopback one.
+    #[error("{0} can be reached from other machines, and health and metrics are for this one")]
+    MonitorNotLoopback(SocketAddr),
+    /// All addresses of the machine, by whatever name.
+    #[error(
+        "{0} is every address of this machine: say by which names it may be asked (--api-host \
+         NAME), so that pages elsewhere cannot ask it under a name of their own"
+    )]
+    NoHosts(SocketAddr),
+    /// The certificate cannot be used.
+    #[error("cannot use the certificate: {0}")]
+    Certificate(io::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The address cannot be used.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -126,6 +166,9 @@ pub(crate) struct State {
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) under_way: UnderWay,
+    pub(crate) webhooks: Webhooks,
+    /// Whether other machines reach it.
+    pub(crate) elsewhere: bool,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -142,6 +185,7 @@ pub(crate) struct Counters {
 #[derive(Debug)]
 pub struct ApiServer {
     address: SocketAddr,
+    elsewhere: Option<(SocketAddr, Arc<Tls>)>,
     file: PathBuf,
     access: Arc<Access>,
     stop: CancellationToken,
@@ -154,17 +198,16 @@ impl ApiServer {
     /// # Errors
     /// If the address, the token or the file with the address cannot be used.
     pub async fn start(node: Node, config: ApiConfig) -> Result<Self, ApiServeError> {
-        if !config.address.ip().is_loopback() && config.hosts.is_empty() {
+        if !config.address.ip().is_loopback() {
             return Err(ApiServeError::NotLoopback(config.address));
         }
-        let listen = |source| ApiServeError::Listen {
-            address: config.address,
-            source,
-        };
         let token = Token::load_or_create(&config.data_dir, &mut Rng::from_os())?;
         let access = Arc::new(Access::open(&node.database())?);
-        let listener = TcpListener::bind(config.address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let outside = match &config.elsewhere {
+            Some(elsewhere) => Some(open_outside(elsewhere, &config.hosts, &access).await?),
+            None => None,
+        };
+        let (listener, address) = listen(config.address).await?;
         let file = config.data_dir.join(ADDRESS_FILE);
         write_address(&file, address).map_err(|source| ApiServeError::AddressFile {
             path: file.clone(),
@@ -173,31 +216,84 @@ impl ApiServer {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let webhooks = Webhooks::new(
+            node.clone(),
+            Arc::clone(&access),
+            config.patience,
+            stop.clone(),
+            tasks.clone(),
+        );
+        webhooks.begin()?;
         let state = Arc::new(State {
             node,
             access: Arc::clone(&access),
             started: now(),
             counters: Counters::default(),
             under_way: UnderWay::default(),
+            webhooks,
+            elsewhere: outside.is_some(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });
-        let guards = Arc::new(
+        let guard_at = |address, token| {
             Guard::new(token, Arc::clone(&access), address, &config.hosts)
-                .with_compat(config.compat),
-        );
-        let router = routes::router(Arc::clone(&state), config.compat)
-            .layer(middleware::from_fn_with_state(guards, guard))
-            .layer(middleware::from_fn_with_state(state, count));
-        tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
+                .with_compat(config.compat)
+        };
+        let router = |guards| {
+            routes::router(Arc::clone(&state), config.compat)
+                .layer(middleware::from_fn_with_state(Arc::new(guards), guard))
+                .layer(middleware::from_fn_with_state(Arc::clone(&state), count))
+        };
+        let elsewhere = match outside {
+            None => None,
+            Some(outside) => {
+                let router = router(guard_at(outside.address, token.clone()).over_tls());
+                let (listener, acceptor) = (outside.listener, Some(outside.acceptor));
+                tasks.spawn(accept(
+                    listener,
+                    acceptor,
+                    router,
+                    stop.clone(),
+                    tasks.clone(),
+                ));
+                let (tls, ended) = (Arc::clone(&outside.tls), stop.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = tls.keep_fresh(|| tracing::info!("the certificate was read again")) => {}
+                        () = ended.cancelled() => {}
+                    }
+                });
+                tracing::info!(address = %outside.address, "API listens for other machines");
+                Some((outside.address, outside.tls))
+            }
+        };
+        let router = router(guard_at(address, token));
+        tasks.spawn(accept(listener, None, router, stop.clone(), tasks.clone()));
         tracing::info!(%address, "API listens");
         Ok(Self {
             address,
+            elsewhere,
             file,
             access,
             stop,
             tasks,
         })
+    }
+
+    /// Where it listens for other machines.
+    pub fn elsewhere(&self) -> Option<SocketAddr> {
+        self.elsewhere.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Reads the certificate again, whatever the times of its files; whether there is one.
+    ///
+    /// # Errors
+    /// If it cannot be used: the old one stays.
+    pub fn reload(&self) -> io::Result<bool> {
+        match &self.elsewhere {
+            Some((_, tls)) => tls.reload(true),
+            None => Ok(false),
+        }
     }
 
     /// The address of the app with a new code in its fragment, which the browser keeps to
@@ -230,6 +326,45 @@ impl ApiServer {
 /// The address of the app that signs in with a code.
 pub fn app_link(address: SocketAddr, code: &str) -> String {
     format!("http://{address}/#login={code}")
+}
+
+/// What waits for other machines.
+struct Outside {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Arc<Tls>,
+    acceptor: TlsAcceptor,
+}
+
+/// Listens for other machines, if all is there that this needs.
+async fn open_outside(
+    elsewhere: &Elsewhere,
+    hosts: &[String],
+    access: &Access,
+) -> Result<Outside, ApiServeError> {
+    let wanted = elsewhere.address;
+    if !wanted.ip().is_loopback() && !access.has_password() {
+        return Err(ApiServeError::NoPassword(wanted));
+    }
+    if wanted.ip().is_unspecified() && hosts.is_empty() {
+        return Err(ApiServeError::NoHosts(wanted));
+    }
+    let tls = Tls::load(elsewhere.tls.clone()).map_err(ApiServeError::Certificate)?;
+    let acceptor = TlsAcceptor::from(tls.config()?);
+    let (listener, address) = listen(wanted).await?;
+    Ok(Outside {
+        listener,
+        address,
+        tls,
+        acceptor,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiServeError> {
+    let failed = |source| ApiServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn now() -> Instant {
@@ -282,6 +417,7 @@ fn head_len(request: &Request) -> usize {
 
 pub(crate) async fn accept(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -297,9 +433,18 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = serve(stream, Peer(peer), router.clone(), stop.clone());
+                let (router, stop, tls) = (router.clone(), stop.clone(), tls.clone());
                 tasks.spawn(async move {
-                    serving.await;
+                    let _unsupported = stream.set_nodelay(true);
+                    match tls {
+                        None => serve(stream, Peer(peer), router, stop).await,
+                        Some(tls) => {
+                            let secured = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream));
+                            if let Ok(Ok(stream)) = secured.await {
+                                serve(stream, Peer(peer), router, stop).await;
+                            }
+                        }
+                    }
                     drop(slot);
                 });
             }
@@ -316,8 +461,12 @@ pub(crate) async fn accept(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-async fn serve(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
-    let _unsupported = stream.set_nodelay(true);
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);

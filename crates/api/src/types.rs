@@ -2,6 +2,7 @@
 //!
 //! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
 
+pub(crate) mod ids;
 pub mod keep;
 pub mod names;
 mod views;
@@ -29,6 +30,7 @@ use secret_debug;
 mod linking;
 mod session;
 mod tokens;
+mod webhooks;
 
 pub use linking::{
     ChangePassword, ConfirmLink, LinkByPin, LinkDevice, LinkPin, LinkStatus, NewLink, NewLinkPin,
@@ -39,25 +41,26 @@ pub use views::{
     Edition, Entry, EntryPage, Found, MemberStatus, Reaction, ReactionCount, SearchPage,
     StatusCounts,
 };
+pub use webhooks::{MadeWebhook, NewWebhook, Webhook, WebhookTest};
 
 /// An account on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// Its name on this machine only: 16 hex digits.
-    #[schema(value_type = String, example = "d78438f0fb854c5a")]
+    #[schema(value_type = ids::LocalName)]
     pub account: LocalId,
     /// Its Jami ID: what others add you by.
-    #[schema(value_type = String, example = "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5")]
+    #[schema(value_type = ids::JamiId)]
     pub jami_id: AccountId,
     /// This device; none if the account could not be started.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::DeviceId>)]
     pub device_id: Option<DeviceId>,
     /// The name it shows.
     pub display_name: String,
     /// The name registered for it; empty if there is none.
     pub registered_name: String,
     /// `INITIALIZING`, `UNREGISTERED`, `TRYING`, `REGISTERED` or `ERROR_GENERIC`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::RegistrationState)]
     pub state: RegistrationState,
     /// Whether others can find this device now.
     pub announced: bool,
@@ -71,7 +74,7 @@ pub struct Account {
     pub has_password: bool,
     /// When it was last in a backup, or exported; none if never: it is lost with this
     /// machine then.
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<ids::Time>)]
     #[serde(default)]
     pub backed_up: Option<UnixTime>,
 }
@@ -167,7 +170,7 @@ pub struct ChangeDevice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::DeviceId)]
     pub id: DeviceId,
     /// Its name.
     pub name: String,
@@ -176,10 +179,10 @@ pub struct Device {
     /// Whether it was revoked: nothing of it counts any more.
     pub revoked: bool,
     /// `offline`, `available` (announced on the DHT) or `connected`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::Presence)]
     pub presence: Presence,
     /// When it was last seen.
-    #[schema(value_type = u64)]
+    #[schema(value_type = ids::Time)]
     pub seen: UnixTime,
 }
 
@@ -221,7 +224,7 @@ pub enum Progress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Contact {
     /// Its Jami ID.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub id: AccountId,
     /// The name it shows, which anybody may show; empty if that is not known.
     pub name: String,
@@ -230,17 +233,17 @@ pub struct Contact {
     #[serde(default)]
     pub registered_name: String,
     /// When it was added.
-    #[schema(value_type = u64)]
+    #[schema(value_type = ids::Time)]
     pub added: UnixTime,
     /// Whether it has accepted (or asked) us.
     pub confirmed: bool,
     /// Whether it is blocked: nothing of it arrives.
     pub blocked: bool,
     /// The one-to-one conversation.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::ConversationId>)]
     pub conversation: Option<ConversationId>,
     /// `offline`, `available` (announced on the DHT) or `connected`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::Presence)]
     pub presence: Presence,
     /// Why the last attempt to connect failed, if it is available but not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,10 +289,10 @@ fn yes() -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContactRequest {
     /// The conversation offered; names the request.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::ConversationId)]
     pub conversation: ConversationId,
     /// Who asks.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub from: AccountId,
     /// 0: to become a contact; else to join a group.
     #[serde(default)]
@@ -297,7 +300,7 @@ pub struct ContactRequest {
     /// The name the asker gives, or the title of the group: it proves nothing.
     pub name: String,
     /// When it came.
-    #[schema(value_type = u64)]
+    #[schema(value_type = ids::Time)]
     pub received: UnixTime,
 }
 
@@ -317,20 +320,20 @@ impl From<core::Request> for ContactRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Conversation {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::ConversationId)]
     pub id: ConversationId,
     /// 0: one-to-one.
     pub mode: u8,
     /// Everybody in it, oneself included.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<ids::JamiId>)]
     pub members: Vec<AccountId>,
     /// How many commits it has, messages and others.
     pub length: u64,
     /// The newest commit.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub last: Option<CommitId>,
     /// The last message marked as read here.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub read: Option<CommitId>,
     /// Commits of it that break the rules: whoever has them cannot be followed any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -340,7 +343,7 @@ pub struct Conversation {
     pub unread: u64,
     /// The first of them.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub first_unread: Option<CommitId>,
     /// The newest entry of its history.
     #[serde(default)]
@@ -368,26 +371,26 @@ impl From<core::Conversation> for Conversation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// The commit.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::MessageId)]
     pub message: CommitId,
     /// The device that wrote it, as it says, which proves nothing.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::DeviceId>)]
     pub device: Option<DeviceId>,
     /// The account of that device, if it is known.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::JamiId>)]
     pub author: Option<AccountId>,
     /// The device that first brought it.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::DeviceId)]
     pub source: DeviceId,
     /// The account of that device.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::JamiId>)]
     pub source_account: Option<AccountId>,
     /// The rule it breaks.
     pub rule: String,
     /// More, for people.
     pub detail: String,
     /// When it came.
-    #[schema(value_type = u64)]
+    #[schema(value_type = ids::Time)]
     pub time: UnixTime,
 }
 
@@ -419,14 +422,14 @@ pub struct Rejoin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Its Jami ID.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub id: AccountId,
     /// `admin`, `member`, `invited`, `banned` or `left`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::Role)]
     pub role: core::Role,
     /// The last message it is known to have read.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub read: Option<CommitId>,
 }
 
@@ -444,10 +447,10 @@ impl From<core::Member> for Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageView {
     /// The commit.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::MessageId)]
     pub id: CommitId,
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub author: AccountId,
     /// `text/plain`, `member`, `initial`, `merge` and others.
     #[serde(rename = "type")]
@@ -460,10 +463,10 @@ pub struct MessageView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// The commit's parents.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<ids::MessageId>)]
     pub parents: Vec<CommitId>,
     /// The commit before it in the order of the conversation.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub linearized_parent: Option<CommitId>,
     /// All else that the commit says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -493,10 +496,10 @@ pub struct MessagePage {
     /// The messages, newest first.
     pub messages: Vec<MessageView>,
     /// For the page of older ones: give it as `before`. None if there are no older ones.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub older: Option<CommitId>,
     /// For the page of newer ones: give it as `after`. None if this page has the newest.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::MessageId>)]
     pub newer: Option<CommitId>,
 }
 
@@ -505,6 +508,7 @@ pub struct MessagePage {
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// The text.
+    #[schema(min_length = 1)]
     pub body: String,
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -521,7 +525,7 @@ impl std::fmt::Debug for NewMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Written {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::MessageId)]
     pub id: CommitId,
 }
 
@@ -529,7 +533,7 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProfileView {
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub id: AccountId,
     /// The name; empty if none is known.
     pub name: String,
@@ -555,10 +559,10 @@ pub struct NewProfile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileView {
     /// The message that offers it.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::MessageId)]
     pub message: CommitId,
     /// Who sent it.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub author: AccountId,
     /// When, in seconds, as the author says.
     pub time: u64,
@@ -571,7 +575,7 @@ pub struct FileView {
     /// Its id among peers; empty if it was taken back.
     pub file_id: String,
     /// `offered`, `waiting`, `ongoing`, `here` or `deleted`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::FileStatus)]
     pub status: FileStatus,
     /// How much of it is here.
     pub received: u64,
@@ -602,6 +606,7 @@ impl From<core::SharedFile> for FileView {
 #[serde(deny_unknown_fields)]
 pub struct AutoAccept {
     /// Bytes; 0: none is.
+    #[serde(deserialize_with = "crate::body::whole")]
     pub limit: u64,
 }
 
@@ -610,10 +615,10 @@ pub struct AutoAccept {
 pub struct Asked {
     /// Who is asked: a Jami ID.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::JamiId>)]
     pub id: Option<AccountId>,
     /// The conversation; the other comes into it by accepting.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::ConversationId>)]
     pub conversation: Option<ConversationId>,
 }
 
@@ -664,7 +669,7 @@ pub struct GroupProfile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewConversation {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::ConversationId)]
     pub conversation: ConversationId,
 }
 
@@ -681,6 +686,7 @@ pub struct NewMember {
 #[serde(deny_unknown_fields)]
 pub struct NewReaction {
     /// The emoji.
+    #[schema(min_length = 1)]
     pub emoji: String,
 }
 
@@ -748,22 +754,22 @@ pub struct Typing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     /// Whose device.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub account: AccountId,
     /// The device; none if none of the member's devices is known yet.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::DeviceId>)]
     pub device: Option<DeviceId>,
     /// Whether it is known to have the message.
     pub delivered: bool,
     /// If not: what is being waited for: `not_joined`, `no_device`, `not_found`,
     /// `no_certificate`, `unanswered`, `failed`, `refused`, `declined`, `connecting`,
     /// `told_by_dht` or `not_fetched`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::Pending>)]
     pub pending: Option<core::Pending>,
     /// The same for people.
     pub reason: String,
     /// If not: when it is tried again.
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<ids::Time>)]
     pub next_try: Option<UnixTime>,
     /// If not: how often it was tried.
     pub tries: u32,
@@ -787,13 +793,13 @@ impl From<core::Delivery> for Delivery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberDelivery {
     /// Who.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub id: AccountId,
     /// `sending`: on none of its devices; `sent`: on one; `displayed`: it has read it.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::Reached)]
     pub status: Reached,
     /// If it is on none: what its device that is nearest to it waits for.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<ids::Pending>)]
     pub pending: Option<core::Pending>,
 }
 
@@ -867,10 +873,10 @@ pub struct Diagnostics {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// Whose.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::JamiId)]
     pub account: AccountId,
     /// Which.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::DeviceId)]
     pub device: DeviceId,
 }
 
@@ -922,7 +928,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dht {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::NodeId)]
     pub id: InfoHash,
     /// Nodes that answer, by IPv4.
     pub good_ipv4: usize,
@@ -996,7 +1002,17 @@ pub struct EventBatch {
     /// Oldest first. Each has `cursor`, `time`, `event` (its type), `account` and what
     /// belongs to the type. One of type `gap` says that events before its cursor are gone:
     /// read the state anew.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, example = json!([{
+        "cursor": 1284, "time": 1_796_040_000_000_u64, "event": "message_received",
+        "account": "d78438f0fb854c5a", "local_account": "d78438f0fb854c5a",
+        "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+        "message": {
+            "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+            "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+            "type": "text/plain", "timestamp": 1_796_040_000, "body": "Shall we meet at noon?",
+            "parents": [], "linearized_parent": null,
+        },
+    }]))]
     pub events: Vec<serde_json::Value>,
     /// Give it as `since` the next time.
     pub next: u64,

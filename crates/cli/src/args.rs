@@ -9,6 +9,7 @@ mod names;
 mod people;
 mod relay;
 mod run;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ pub(crate) use self::names::{NamesAction, NamesAdmin, NamesOptions};
 pub(crate) use self::people::{ContactAction, NameAction, RequestAction};
 pub(crate) use self::relay::RelayOptions;
 pub(crate) use self::run::{DEFAULT_API, LogFormat, LogOptions, PUBLIC_BOOTSTRAP, RunOptions};
+pub(crate) use self::webhooks::WebhookAction;
 use crate::error::EXIT_CODES;
 
 /// Talk with no server that owns you.
@@ -75,7 +77,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         run: RunOptions,
         #[command(flatten)]
-        relay: RelayOptions,
+        relay: Box<RelayOptions>,
     },
     /// Make, show, move and remove accounts
     Account {
@@ -224,6 +226,11 @@ pub(crate) enum Action {
     Token {
         #[command(subcommand)]
         action: TokenAction,
+    },
+    /// Have what happens sent to an address: for bots that do not stay connected
+    Webhook {
+        #[command(subcommand)]
+        action: WebhookAction,
     },
     /// Show how the node, its accounts and its connections are
     Status,

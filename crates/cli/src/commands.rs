@@ -23,6 +23,7 @@ mod token;
 pub(crate) mod verify;
 mod view;
 mod watch;
+mod webhook;
 
 use crate::args::{Action, Global, MessageAction};
 use crate::client::Client;
@@ -152,6 +153,7 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Open { print } => open::run(&context, print).await,
         Action::Session { action } => session::run(&context, action).await,
         Action::Token { action } => token::run(&context, action).await,
+        Action::Webhook { action } => webhook::run(&context, action).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

@@ -42,7 +42,7 @@ fn act(args: Args) -> Result<(), CliError> {
         Action::Relay {
             run: options,
             relay,
-        } => runtime(true)?.block_on(run::run(&global, options, Some(relay))),
+        } => runtime(true)?.block_on(run::run(&global, options, Some(*relay))),
         Action::Dht(options) => runtime(true)?
             .block_on(dht::run(options))
             .map_err(|error| CliError::Other(format!("{error:#}"))),

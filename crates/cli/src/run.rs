@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use baraza_api::monitor::MonitorServer;
-use baraza_api::{ApiConfig, ApiServeError, ApiServer};
+use baraza_api::{ApiConfig, ApiServeError, ApiServer, Elsewhere, Patience, TlsFiles};
 use baraza_core::relay::Relay;
 use baraza_core::{Command, Node, NodeConfig, NodeError, Reply};
 use serde_json::json;
@@ -32,6 +32,7 @@ pub(crate) async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
+    let elsewhere = elsewhere(&options)?;
     more_files();
     let mut config = NodeConfig::new(&data_dir);
     config.dht_port = options.listen;
@@ -45,13 +46,16 @@ pub(crate) async fn run(
         NodeError::InUse(_) => CliError::InUse(error.to_string()),
         other => CliError::Other(other.to_string()),
     })?;
+    let inside = options.api.filter(|_| elsewhere.is_none());
     let api = |address| ApiConfig {
         address,
+        elsewhere: elsewhere.clone(),
         hosts: options.api_host.clone(),
         compat: options.compat_api,
         data_dir: data_dir.clone(),
+        patience: Patience::default(),
     };
-    let served = match options.api {
+    let served = match inside {
         Some(address) => ApiServer::start(node.clone(), api(address)).await,
         None => start_anywhere(&node, api).await,
     };
@@ -83,9 +87,27 @@ pub(crate) async fn run(
         None => None,
     };
 
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+    let mut hang_up = match served.elsewhere() {
+        Some(_) => Some(signal(SignalKind::hangup())?),
+        None => None,
+    };
+    let name = loop {
+        let renewed = async {
+            match &mut hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => break "SIGINT",
+            _ = terminate.recv() => break "SIGTERM",
+            _ = renewed => match served.reload() {
+                Ok(_) => tracing::info!("the certificate was read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificate cannot be used, the old one stays");
+                }
+            },
+        }
     };
     tracing::info!(signal = name, "shutting down");
     if let Some(monitor) = relaying {
@@ -97,6 +119,24 @@ pub(crate) async fn run(
         () = node.shutdown() => Ok(()),
         _ = interrupt.recv() => Err(CliError::Interrupted),
         _ = terminate.recv() => Err(CliError::Interrupted),
+    }
+}
+
+/// Where other machines reach the API, if they do.
+fn elsewhere(options: &RunOptions) -> Result<Option<Elsewhere>, CliError> {
+    match (options.api, &options.tls_cert, &options.tls_key) {
+        (Some(address), Some(certificate), Some(key)) => Ok(Some(Elsewhere {
+            address,
+            tls: TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+        })),
+        // Before the node is opened: what is refused does nothing.
+        (Some(address), _, _) if !address.ip().is_loopback() => Err(CliError::Usage(
+            ApiServeError::NotLoopback(address).to_string(),
+        )),
+        _ => Ok(None),
     }
 }
 
@@ -179,6 +219,7 @@ async fn greet(node: &Node, served: &ApiServer, global: &Global) -> Result<(), C
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "api": api,
+            "elsewhere": served.elsewhere(),
             "app": app,
             "data_dir": node.config().data_dir,
             "dht": node.dht_addresses(),
@@ -191,6 +232,11 @@ async fn greet(node: &Node, served: &ApiServer, global: &Global) -> Result<(), C
         env!("CARGO_PKG_VERSION"),
         node.config().data_dir.display(),
     ))?;
+    if let Some(elsewhere) = served.elsewhere() {
+        output::line(&format!(
+            "        https://{elsewhere} for other machines, with the password"
+        ))?;
+    }
     if let Some(app) = app {
         output::line(&format!(
             "  app   {app}\n        (opens once, for five minutes; then: baraza open)"

@@ -31,6 +31,8 @@ pub mod server;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "server")]
 pub mod transfer;
 #[cfg(feature = "server")]

@@ -8,7 +8,6 @@ pub mod openapi;
 mod page;
 mod routes;
 pub mod source;
-mod tls;
 pub mod work;
 
 use std::collections::HashMap;
@@ -33,15 +32,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::{Config, Limits, Reserved, ReservedError};
-pub use self::tls::TlsFiles;
+pub use crate::tls::TlsFiles;
 
 use self::lanes::{Lanes, Threads};
 use self::metrics::Metrics;
 use self::routes::Peer;
 use self::source::{PerSource, Shared, Source};
-use self::tls::Tls;
 use crate::audit::Signer;
 use crate::store::{Store, StoreError};
+use crate::tls::{HANDSHAKE_TIME, Tls};
 
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
@@ -49,12 +48,8 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 16 * 1024;
 /// Connections that wait in the kernel until they are accepted.
 const BACKLOG: i32 = 1024;
-/// How long a handshake of TLS may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long requests under way may take when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// How often the files of the certificate are looked at.
-const RENEWAL_TIME: Duration = Duration::from_secs(30);
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -217,7 +212,14 @@ impl NamesServer {
     /// # Errors
     /// If it cannot be used: the old one stays.
     pub fn reload(&self) -> io::Result<bool> {
-        reload(self.tls.as_deref(), &self.state, true)
+        let Some(tls) = &self.tls else {
+            return Ok(false);
+        };
+        let reloaded = tls.reload(true)?;
+        if reloaded {
+            renewed(&self.state);
+        }
+        Ok(reloaded)
     }
 
     /// Stops to accept, lets requests under way end, and signs what was not signed.
@@ -235,28 +237,17 @@ impl NamesServer {
     }
 }
 
-fn reload(tls: Option<&Tls>, state: &State, always: bool) -> io::Result<bool> {
-    let Some(tls) = tls else { return Ok(false) };
-    let reloaded = tls.reload(always)?;
-    if reloaded {
-        state.metrics.reloads.fetch_add(1, Ordering::Relaxed);
-        tracing::info!("the certificate was read again");
-    }
-    Ok(reloaded)
+/// Notes that the certificate was read again.
+fn renewed(state: &State) {
+    state.metrics.reloads.fetch_add(1, Ordering::Relaxed);
+    tracing::info!("the certificate was read again");
 }
 
 /// Looks whether the certificate was renewed.
 async fn renew(tls: Arc<Tls>, state: Arc<State>, stop: CancellationToken) {
-    let first = tokio::time::Instant::now() + RENEWAL_TIME;
-    let mut turns = tokio::time::interval_at(first, RENEWAL_TIME);
-    loop {
-        tokio::select! {
-            _ = turns.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        if let Err(error) = reload(Some(&tls), &state, false) {
-            tracing::warn!(%error, "the renewed certificate cannot be used, the old one stays");
-        }
+    tokio::select! {
+        () = tls.keep_fresh(|| renewed(&state)) => {}
+        () = stop.cancelled() => {}
     }
 }
 

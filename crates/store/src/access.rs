@@ -1,7 +1,6 @@
 //! Who may use the API: sessions of browsers, tokens of programs, the password.
 
 use baraza_wire::UnixTime;
-use rusqlite::Row;
 
 use crate::database::{Store, StoreError, column};
 
@@ -163,8 +162,8 @@ impl Store {
                     conversations: row.get(6)?,
                     parent: row.get(7)?,
                     created: column::time(row, 8)?,
-                    expires: maybe_time(row, 9)?,
-                    used: maybe_time(row, 10)?,
+                    expires: column::maybe_time(row, 9)?,
+                    used: column::maybe_time(row, 10)?,
                 })
             },
         )
@@ -218,9 +217,4 @@ impl Store {
         }
         .map(drop)
     }
-}
-
-fn maybe_time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UnixTime>> {
-    let stored: Option<i64> = row.get(index)?;
-    stored.map_or(Ok(None), |_| column::time(row, index).map(Some))
 }

@@ -305,6 +305,12 @@ pub(crate) mod column {
         Ok(UnixTime::from_millis(number(row, index)?))
     }
 
+    /// A time, or null.
+    pub(crate) fn maybe_time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UnixTime>> {
+        let stored: Option<i64> = row.get(index)?;
+        stored.map_or(Ok(None), |_| time(row, index).map(Some))
+    }
+
     /// A number that cannot be negative.
     pub(crate) fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
         let value: i64 = row.get(index)?;

@@ -35,6 +35,7 @@ mod search;
 mod shared_files;
 mod sync;
 mod views;
+mod webhooks;
 
 pub use access::{PasswordRow, SessionRow, TokenRow};
 pub use accounts::AccountRow;
@@ -57,3 +58,4 @@ pub use search::{FoundRow, SearchQuery, Snippet, snippet};
 pub use shared_files::{FileRow, FileState};
 pub use sync::{MAX_REMOVED, OwnDeviceRow, PreferencesRow, ReadMarkRow, RemovedRow};
 pub use views::{Class, EntryRow, ReactionRow, ViewRow, text_of};
+pub use webhooks::{WebhookRow, WebhookSecret, WebhookState};

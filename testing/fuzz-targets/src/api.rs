@@ -3,6 +3,7 @@
 use baraza_api::body::parse;
 use baraza_api::types::{
     AddContact, ChangeAccount, ExportAccount, ImportAccount, MarkRead, NewAccount, NewMessage,
+    NewToken, NewWebhook,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ pub(crate) fn api_json(data: &[u8]) -> bool {
         body::<MarkRead>,
         body::<NewAccount>,
         body::<NewMessage>,
+        body::<NewToken>,
+        body::<NewWebhook>,
     ]
     .into_iter()
     .filter(|try_as| try_as(data))

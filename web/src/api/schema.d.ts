@@ -1461,6 +1461,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The webhooks that the caller may see, and how far each is.
+         * @description Needs the scope `admin`.
+         */
+        get: operations["webhooks_list"];
+        put?: never;
+        /**
+         * Adds an address that events are sent to as they happen: each in a `POST` of its own, the
+         *     next one after an answer 2xx. It hears of no more than who adds it, and ends with the token
+         *     it was added with.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["webhooks_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes a webhook.
+         * @description Needs the scope `admin`.
+         */
+        delete: operations["webhooks_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Goes on at once with a webhook that was given up, or that waits after a failure.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["webhooks_enable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends an event of the type `test`, once, and says what came of it.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["webhooks_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/ws": {
         parameters: {
             query?: never;
@@ -1488,21 +1574,12 @@ export interface components {
     schemas: {
         /** @description An account on this machine. */
         Account: {
-            /**
-             * @description Its name on this machine only: 16 hex digits.
-             * @example d78438f0fb854c5a
-             */
-            account: string;
+            /** @description Its name on this machine only: 16 hex digits. */
+            account: components["schemas"]["LocalName"];
             /** @description Whether others can find this device now. */
             announced: boolean;
-            /**
-             * Format: int64
-             * @description When it was last in a backup, or exported; none if never: it is lost with this
-             *     machine then.
-             */
-            backed_up?: number | null;
-            /** @description This device; none if the account could not be started. */
-            device_id?: string | null;
+            backed_up?: components["schemas"]["Time"] | null;
+            device_id?: components["schemas"]["DeviceId"] | null;
             /** @description The name it shows. */
             display_name: string;
             /**
@@ -1515,15 +1592,12 @@ export interface components {
              *     account and linking devices then need.
              */
             has_password?: boolean;
-            /**
-             * @description Its Jami ID: what others add you by.
-             * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
-             */
-            jami_id: string;
+            /** @description Its Jami ID: what others add you by. */
+            jami_id: components["schemas"]["JamiId"];
             /** @description The name registered for it; empty if there is none. */
             registered_name: string;
             /** @description `INITIALIZING`, `UNREGISTERED`, `TRYING`, `REGISTERED` or `ERROR_GENERIC`. */
-            state: string;
+            state: components["schemas"]["RegistrationState"];
         };
         /** @description How an account is. */
         AccountStatus: components["schemas"]["Account"] & {
@@ -1550,10 +1624,8 @@ export interface components {
         };
         /** @description A conversation that was made. */
         Asked: {
-            /** @description The conversation; the other comes into it by accepting. */
-            conversation?: string | null;
-            /** @description Who is asked: a Jami ID. */
-            id?: string | null;
+            conversation?: components["schemas"]["ConversationId"] | null;
+            id?: components["schemas"]["JamiId"] | null;
         };
         /** @description How large files are that are fetched without being asked for. */
         AutoAccept: {
@@ -1639,33 +1711,28 @@ export interface components {
              */
             bytes: number;
             /** @description Which conversation. */
-            conversation: string;
+            conversation: components["schemas"]["ConversationId"];
             /**
              * Format: int64
              * @description When it was made; milliseconds since 1970.
              */
             created: number;
             /** @description Its newest message: give it as `since` the next time. */
-            mark: string;
+            mark: components["schemas"]["MessageId"];
             /**
              * Format: int64
              * @description Messages and other commits that were not here yet; when importing.
              */
             news: number;
-            /** @description What a receiver must have already. */
-            since?: string | null;
+            since?: components["schemas"]["MessageId"] | null;
         };
         /** @description Who asks, and what they may do. */
         Caller: {
             /** @description For which accounts (local names); none: for all. */
-            accounts?: string[];
+            accounts?: components["schemas"]["LocalName"][];
             /** @description For which conversations; none: for all. */
-            conversations?: string[];
-            /**
-             * Format: int64
-             * @description When it ends, if it is not used before, in milliseconds since 1970.
-             */
-            expires?: number | null;
+            conversations?: components["schemas"]["ConversationId"][];
+            expires?: components["schemas"]["Time"] | null;
             /** @description `owner` (the file `api-token`), `session` (a browser) or `token` (a program). */
             kind: string;
             /** @description Whether a password is set to sign in with. */
@@ -1719,23 +1786,19 @@ export interface components {
         };
         /** @description A contact. */
         Contact: {
-            /**
-             * Format: int64
-             * @description When it was added.
-             */
-            added: number;
+            /** @description When it was added. */
+            added: components["schemas"]["Time"];
             /** @description Whether it is blocked: nothing of it arrives. */
             blocked: boolean;
             /** @description Whether it has accepted (or asked) us. */
             confirmed: boolean;
-            /** @description The one-to-one conversation. */
-            conversation?: string | null;
+            conversation?: components["schemas"]["ConversationId"] | null;
             /** @description Its Jami ID. */
-            id: string;
+            id: components["schemas"]["JamiId"];
             /** @description The name it shows, which anybody may show; empty if that is not known. */
             name: string;
             /** @description `offline`, `available` (announced on the DHT) or `connected`. */
-            presence: string;
+            presence: components["schemas"]["Presence"];
             /**
              * @description The name registered for it, which nobody else has; with `@` and the name server if
              *     that is not the account's own. Empty if none is known.
@@ -1747,9 +1810,9 @@ export interface components {
         /** @description A request of somebody to become a contact. */
         ContactRequest: {
             /** @description The conversation offered; names the request. */
-            conversation: string;
+            conversation: components["schemas"]["ConversationId"];
             /** @description Who asks. */
-            from: string;
+            from: components["schemas"]["JamiId"];
             /**
              * Format: int32
              * @description 0: to become a contact; else to join a group.
@@ -1757,62 +1820,51 @@ export interface components {
             mode?: number;
             /** @description The name the asker gives, or the title of the group: it proves nothing. */
             name: string;
-            /**
-             * Format: int64
-             * @description When it came.
-             */
-            received: number;
+            /** @description When it came. */
+            received: components["schemas"]["Time"];
         };
         /** @description A conversation. */
         Conversation: {
             /** @description Commits of it that break the rules: whoever has them cannot be followed any more. */
             diverged?: components["schemas"]["Refusal"][];
-            /** @description The first of them. */
-            first_unread?: string | null;
+            first_unread?: components["schemas"]["MessageId"] | null;
             /** @description Its id. */
-            id: string;
-            /** @description The newest commit. */
-            last?: string | null;
+            id: components["schemas"]["ConversationId"];
+            last?: components["schemas"]["MessageId"] | null;
             /**
              * Format: int64
              * @description How many commits it has, messages and others.
              */
             length: number;
             /** @description Everybody in it, oneself included. */
-            members: string[];
+            members: components["schemas"]["JamiId"][];
             /**
              * Format: int32
              * @description 0: one-to-one.
              */
             mode: number;
             newest?: components["schemas"]["Entry"] | null;
-            /** @description The last message marked as read here. */
-            read?: string | null;
+            read?: components["schemas"]["MessageId"] | null;
             /**
              * Format: int64
              * @description How many messages of others come after that.
              */
             unread?: number;
         };
+        /**
+         * @description A conversation.
+         * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+         */
+        ConversationId: string;
         /** @description How far a message has got to one device of another member. */
         Delivery: {
             /** @description Whose device. */
-            account: string;
+            account: components["schemas"]["JamiId"];
             /** @description Whether it is known to have the message. */
             delivered: boolean;
-            /** @description The device; none if none of the member's devices is known yet. */
-            device?: string | null;
-            /**
-             * Format: int64
-             * @description If not: when it is tried again.
-             */
-            next_try?: number | null;
-            /**
-             * @description If not: what is being waited for: `not_joined`, `no_device`, `not_found`,
-             *     `no_certificate`, `unanswered`, `failed`, `refused`, `declined`, `connecting`,
-             *     `told_by_dht` or `not_fetched`.
-             */
-            pending?: string | null;
+            device?: components["schemas"]["DeviceId"] | null;
+            next_try?: components["schemas"]["Time"] | null;
+            pending?: components["schemas"]["Pending"] | null;
             /** @description The same for people. */
             reason: string;
             /**
@@ -1837,19 +1889,21 @@ export interface components {
             /** @description Whether it is this one. */
             current: boolean;
             /** @description Its id. */
-            id: string;
+            id: components["schemas"]["DeviceId"];
             /** @description Its name. */
             name: string;
             /** @description `offline`, `available` (announced on the DHT) or `connected`. */
-            presence: string;
+            presence: components["schemas"]["Presence"];
             /** @description Whether it was revoked: nothing of it counts any more. */
             revoked: boolean;
-            /**
-             * Format: int64
-             * @description When it was last seen.
-             */
-            seen: number;
+            /** @description When it was last seen. */
+            seen: components["schemas"]["Time"];
         };
+        /**
+         * @description A device.
+         * @example 2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61
+         */
+        DeviceId: string;
         /** @description How connected a DHT node is, and what it did. */
         Dht: {
             /** @description Bytes of values stored for others. */
@@ -1864,7 +1918,7 @@ export interface components {
             /** @description Nodes that answer, by IPv6. */
             good_ipv6: number;
             /** @description Its id. */
-            id: string;
+            id: components["schemas"]["NodeId"];
             /** @description Nodes known at all. */
             known: number;
             /** @description Subscriptions of others. */
@@ -1907,7 +1961,7 @@ export interface components {
             /** @description The text, 16 KiB of it at most. */
             body: string;
             /** @description Its commit. */
-            id: string;
+            id: components["schemas"]["MessageId"];
             /**
              * Format: int64
              * @description When it was written, in seconds since 1970.
@@ -1917,7 +1971,7 @@ export interface components {
         /** @description Something in a history, with all edits of it and reactions to it. */
         Entry: {
             /** @description Whose. */
-            author: string;
+            author: components["schemas"]["JamiId"];
             /** @description Of a text: the newest wording, 16 KiB of it at most. */
             body: string;
             /** @description Whether the text is longer: the whole is in the message itself. */
@@ -1936,18 +1990,17 @@ export interface components {
             /** @description Older wordings, the latest first. */
             editions: components["schemas"]["Edition"][];
             /** @description Its commit: what it is named by, whatever its wording. */
-            id: string;
+            id: components["schemas"]["MessageId"];
             /**
              * @description `text`, `file`, `call`, `member`, `vote`, `profile`, `begin`, or `other` for what
              *     this version does not know.
              */
-            kind: string;
+            kind: components["schemas"]["EntryKind"];
             /** @description How often each emoji stands there, the most frequent first. */
             reaction_counts: components["schemas"]["ReactionCount"][];
             /** @description The first 100 reactions. */
             reactions: components["schemas"]["Reaction"][];
-            /** @description The message it answers. */
-            reply_to?: string | null;
+            reply_to?: components["schemas"]["MessageId"] | null;
             /** @description How far it has got to each other member; empty if there are more than 64. */
             status: components["schemas"]["MemberStatus"][];
             /** @description How many members it has got how far to. */
@@ -1962,16 +2015,18 @@ export interface components {
             /** @description The type of the commit. */
             type: string;
         };
+        /**
+         * @description What an entry is; `other` is what this version does not know.
+         * @enum {string}
+         */
+        EntryKind: "text" | "file" | "call" | "member" | "vote" | "profile" | "begin" | "other";
         /** @description A page of a history. */
         EntryPage: {
             /** @description Entries, newest first. There may be fewer than asked for where texts are long. */
             entries: components["schemas"]["Entry"][];
-            /** @description The first of them. */
-            first_unread?: string | null;
-            /** @description For the page of newer ones: give it as `after`. None if this page has the newest. */
-            newer?: string | null;
-            /** @description For the page of older ones: give it as `before`. None if there are no older ones. */
-            older?: string | null;
+            first_unread?: components["schemas"]["MessageId"] | null;
+            newer?: components["schemas"]["MessageId"] | null;
+            older?: components["schemas"]["MessageId"] | null;
             /**
              * Format: int64
              * @description How many messages of others are unread in the conversation.
@@ -1984,6 +2039,25 @@ export interface components {
              * @description Oldest first. Each has `cursor`, `time`, `event` (its type), `account` and what
              *     belongs to the type. One of type `gap` says that events before its cursor are gone:
              *     read the state anew.
+             * @example [
+             *       {
+             *         "cursor": 1284,
+             *         "time": 1796040000000,
+             *         "event": "message_received",
+             *         "account": "d78438f0fb854c5a",
+             *         "local_account": "d78438f0fb854c5a",
+             *         "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+             *         "message": {
+             *           "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+             *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+             *           "type": "text/plain",
+             *           "timestamp": 1796040000,
+             *           "body": "Shall we meet at noon?",
+             *           "parents": [],
+             *           "linearized_parent": null
+             *         }
+             *       }
+             *     ]
              */
             events: Record<string, never>[];
             /** @description Whether there are more already. */
@@ -1994,6 +2068,11 @@ export interface components {
              */
             next: number;
         };
+        /**
+         * @description A type of events.
+         * @example message_received
+         */
+        EventType: string;
         /** @description Asks for the archive of an account. */
         ExportAccount: {
             /** @description Encrypts the exported archive; not encrypted if empty. */
@@ -2013,14 +2092,19 @@ export interface components {
             /** @description The archive, in base64. Who has it (and its password) is the account: keep it safe. */
             archive: string;
         };
+        /**
+         * @description How far a file is.
+         * @enum {string}
+         */
+        FileStatus: "offered" | "waiting" | "ongoing" | "here" | "deleted";
         /** @description A file in a conversation. */
         FileView: {
             /** @description Who sent it. */
-            author: string;
+            author: components["schemas"]["JamiId"];
             /** @description Its id among peers; empty if it was taken back. */
             file_id: string;
             /** @description The message that offers it. */
-            message: string;
+            message: components["schemas"]["MessageId"];
             /** @description Its name, as the author says: not to be used as a path. */
             name: string;
             /** @description Where it is on the node's disk, if it is here; must not be changed. */
@@ -2038,7 +2122,7 @@ export interface components {
              */
             size: number;
             /** @description `offered`, `waiting`, `ongoing`, `here` or `deleted`. */
-            status: string;
+            status: components["schemas"]["FileStatus"];
             /**
              * Format: int64
              * @description When, in seconds, as the author says.
@@ -2050,11 +2134,11 @@ export interface components {
             /** @description The text after that, cut. */
             after: string;
             /** @description Whose. */
-            author: string;
+            author: components["schemas"]["JamiId"];
             /** @description The text before what was found, cut. */
             before: string;
             /** @description Where. */
-            conversation: string;
+            conversation: components["schemas"]["ConversationId"];
             /** @description What else the commit says. */
             details: {
                 [key: string]: string;
@@ -2064,9 +2148,9 @@ export interface components {
             /** @description What was found; empty if it cannot be told. */
             found: string;
             /** @description Which. */
-            id: string;
+            id: components["schemas"]["MessageId"];
             /** @description `text` or `file`. */
-            kind: string;
+            kind: components["schemas"]["EntryKind"];
             /**
              * Format: int64
              * @description The author's date, in seconds since 1970.
@@ -2166,6 +2250,11 @@ export interface components {
             /** @description Whether this is the same device as there. */
             same_device: boolean;
         };
+        /**
+         * @description An account's Jami ID: what others add it by.
+         * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+         */
+        JamiId: string;
         /** @description What came of bringing accounts here. */
         JamiImported: {
             /** @description Each account there. */
@@ -2187,9 +2276,9 @@ export interface components {
         /** @description A device that is connected. */
         Link: {
             /** @description Whose. */
-            account: string;
+            account: components["schemas"]["JamiId"];
             /** @description Which. */
-            device: string;
+            device: components["schemas"]["DeviceId"];
         };
         /** @description Makes this a device of the account that lies under a PIN. */
         LinkByPin: {
@@ -2205,13 +2294,15 @@ export interface components {
             /** @description What the new device shows: `jami-auth://…`. */
             token: string;
         };
+        /**
+         * @description Why no device was linked.
+         * @enum {string}
+         */
+        LinkError: "network" | "timeout" | "auth_error" | "canceled" | "unknown" | "not_added";
         /** @description A PIN, with which a new device gets the account. */
         LinkPin: {
-            /**
-             * Format: int64
-             * @description When it is of no use any more: ten minutes later.
-             */
-            expires: number;
+            /** @description When it is of no use any more: ten minutes later. */
+            expires: components["schemas"]["Time"];
             /**
              * @description Whether the new device must also know the account's password. Without a password,
              *     the account lies on the DHT protected by the PIN alone: setting one is advisable.
@@ -2223,28 +2314,26 @@ export interface components {
              */
             pin: string;
         };
+        /**
+         * @description How far the linking of a device is.
+         * @enum {string}
+         */
+        LinkState: "INIT" | "TOKEN_AVAILABLE" | "CONNECTING" | "AUTHENTICATING" | "IN_PROGRESS" | "DONE";
         /** @description How far the linking of a device is. */
         LinkStatus: {
-            /** @description On the new device, when done: the account's local name. */
-            account?: string | null;
-            /**
-             * @description When done, unless a device was linked: `network`, `timeout`, `auth_error`, `canceled`,
-             *     `unknown` (the other device broke the rules) or `not_added`.
-             */
-            error?: string | null;
+            account?: components["schemas"]["LocalName"] | null;
+            error?: components["schemas"]["LinkError"] | null;
             /** @description On the new device, when authenticating: whether the account has a password. */
             needs_password?: boolean | null;
-            /** @description On the device that has the account: the temporary id of the new device. */
-            peer_device?: string | null;
-            /** @description On the new device, when authenticating: the account that it will be a device of. */
-            peer_id?: string | null;
+            peer_device?: components["schemas"]["DeviceId"] | null;
+            peer_id?: components["schemas"]["JamiId"] | null;
             /**
              * Format: int64
              * @description Rises with each change: ask for the next one with `after`.
              */
             revision: number;
             /** @description `INIT`, `TOKEN_AVAILABLE`, `CONNECTING`, `AUTHENTICATING`, `IN_PROGRESS` or `DONE`. */
-            state: string;
+            state: components["schemas"]["LinkState"];
             /** @description On the new device: what the other one is given. */
             token?: string | null;
             /** @description The same as a picture (SVG) for a camera. */
@@ -2255,7 +2344,17 @@ export interface components {
              */
             wrong_passwords: number;
         };
-        /** @description Signs a browser in: with a code or with the password. */
+        /**
+         * @description An account's name on this machine only.
+         * @example d78438f0fb854c5a
+         */
+        LocalName: string;
+        /**
+         * @description Signs a browser in: with a code or with the password.
+         * @example {
+         *       "password": "a long sentence of one's own"
+         *     }
+         */
         Login: {
             /** @description A code of `baraza open`: holds once, for five minutes. */
             code?: string | null;
@@ -2279,6 +2378,13 @@ export interface components {
             /** @description The token: shown this once. */
             token: string;
         };
+        /** @description An address that was added. */
+        MadeWebhook: {
+            /** @description What is known of it. */
+            info: components["schemas"]["Webhook"];
+            /** @description What its receiver checks signatures with: shown this once. */
+            secret: string;
+        };
         /** @description Notes what was read. */
         MarkRead: {
             /** @description The last message read. */
@@ -2287,41 +2393,42 @@ export interface components {
         /** @description A member of a conversation. */
         Member: {
             /** @description Its Jami ID. */
-            id: string;
-            /** @description The last message it is known to have read. */
-            read?: string | null;
+            id: components["schemas"]["JamiId"];
+            read?: components["schemas"]["MessageId"] | null;
             /** @description `admin`, `member`, `invited`, `banned` or `left`. */
-            role: string;
+            role: components["schemas"]["Role"];
         };
         /** @description How far a message has got to a member. */
         MemberDelivery: {
             /** @description Who. */
-            id: string;
-            /** @description If it is on none: what its device that is nearest to it waits for. */
-            pending?: string | null;
+            id: components["schemas"]["JamiId"];
+            pending?: components["schemas"]["Pending"] | null;
             /** @description `sending`: on none of its devices; `sent`: on one; `displayed`: it has read it. */
-            status: string;
+            status: components["schemas"]["Reached"];
         };
         /** @description How far a message has got to a member. */
         MemberStatus: {
             /** @description Who. */
-            id: string;
+            id: components["schemas"]["JamiId"];
             /** @description `sending`: on none of its devices; `sent`: on one; `displayed`: it has read it. */
-            status: string;
+            status: components["schemas"]["Reached"];
         };
+        /**
+         * @description A message, or another commit of a conversation.
+         * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+         */
+        MessageId: string;
         /** @description A part of a conversation, newest first. */
         MessagePage: {
             /** @description The messages, newest first. */
             messages: components["schemas"]["MessageView"][];
-            /** @description For the page of newer ones: give it as `after`. None if this page has the newest. */
-            newer?: string | null;
-            /** @description For the page of older ones: give it as `before`. None if there are no older ones. */
-            older?: string | null;
+            newer?: components["schemas"]["MessageId"] | null;
+            older?: components["schemas"]["MessageId"] | null;
         };
         /** @description A commit of a conversation: a text or something else that happened. */
         MessageView: {
             /** @description Whose it is. */
-            author: string;
+            author: components["schemas"]["JamiId"];
             /** @description The text; empty where there is none. */
             body: string;
             /** @description All else that the commit says. */
@@ -2329,11 +2436,10 @@ export interface components {
                 [key: string]: string;
             };
             /** @description The commit. */
-            id: string;
-            /** @description The commit before it in the order of the conversation. */
-            linearized_parent?: string | null;
+            id: components["schemas"]["MessageId"];
+            linearized_parent?: components["schemas"]["MessageId"] | null;
             /** @description The commit's parents. */
-            parents: string[];
+            parents: components["schemas"]["MessageId"][];
             /** @description The message it answers. */
             reply_to?: string | null;
             /**
@@ -2375,7 +2481,7 @@ export interface components {
         /** @description A conversation that was made. */
         NewConversation: {
             /** @description Its id. */
-            conversation: string;
+            conversation: components["schemas"]["ConversationId"];
         };
         /** @description Makes a group. */
         NewGroup: {
@@ -2457,6 +2563,46 @@ export interface components {
              */
             scopes: components["schemas"]["TokenScope"][];
         };
+        /** @description Adds an address that is told what happens. */
+        NewWebhook: {
+            /** @description Only of these accounts (local names or Jami IDs); none: of all. */
+            accounts?: string[];
+            /** @description Only of these conversations; none: of all. */
+            conversations?: string[];
+            /**
+             * @description What it is for.
+             * @example Ticket bot
+             */
+            label?: string;
+            /**
+             * Format: int64
+             * @description Events after this cursor; from now on if left out.
+             */
+            since?: number | null;
+            /** @description Only these types of events; none: all. */
+            types?: components["schemas"]["EventType"][];
+            /**
+             * Format: uri
+             * @description Where events are sent to: `https://…`, or `http://…` on this machine.
+             * @example http://127.0.0.1:9000/baraza
+             */
+            url: string;
+        };
+        /**
+         * @description A node of the DHT.
+         * @example c0ffee00112233445566778899aabbccddeeff00
+         */
+        NodeId: string;
+        /**
+         * @description What a message waits for.
+         * @enum {string}
+         */
+        Pending: "not_joined" | "no_device" | "not_found" | "no_certificate" | "unanswered" | "failed" | "refused" | "declined" | "connecting" | "told_by_dht" | "told_by_others" | "not_fetched";
+        /**
+         * @description Whether somebody is there: `available` is announced on the DHT.
+         * @enum {string}
+         */
+        Presence: "offline" | "available" | "connected";
         /** @description The body of every answer that is no success: `application/problem+json` (RFC 9457). */
         Problem: {
             /**
@@ -2491,7 +2637,7 @@ export interface components {
         /** @description What an account shows of itself. */
         ProfileView: {
             /** @description Whose it is. */
-            id: string;
+            id: components["schemas"]["JamiId"];
             /** @description The name; empty if none is known. */
             name: string;
             /** @description The picture, base64. */
@@ -2513,14 +2659,19 @@ export interface components {
             /** @description It failed: the last line. */
             error: components["schemas"]["Problem"];
         };
+        /**
+         * @description How far a message has got: on no device of a member, on one, read.
+         * @enum {string}
+         */
+        Reached: "sending" | "sent" | "displayed";
         /** @description An emoji at a message. */
         Reaction: {
             /** @description Whose. */
-            author: string;
+            author: components["schemas"]["JamiId"];
             /** @description What. */
             emoji: string;
             /** @description Its commit, which is edited to take it back. */
-            id: string;
+            id: components["schemas"]["MessageId"];
         };
         /** @description How often an emoji stands at a message. */
         ReactionCount: {
@@ -2534,25 +2685,19 @@ export interface components {
         };
         /** @description A commit that breaks the rules of its conversation, and that somebody built on. */
         Refusal: {
-            /** @description The account of that device, if it is known. */
-            author?: string | null;
+            author?: components["schemas"]["JamiId"] | null;
             /** @description More, for people. */
             detail: string;
-            /** @description The device that wrote it, as it says, which proves nothing. */
-            device?: string | null;
+            device?: components["schemas"]["DeviceId"] | null;
             /** @description The commit. */
-            message: string;
+            message: components["schemas"]["MessageId"];
             /** @description The rule it breaks. */
             rule: string;
             /** @description The device that first brought it. */
-            source: string;
-            /** @description The account of that device. */
-            source_account?: string | null;
-            /**
-             * Format: int64
-             * @description When it came.
-             */
-            time: number;
+            source: components["schemas"]["DeviceId"];
+            source_account?: components["schemas"]["JamiId"] | null;
+            /** @description When it came. */
+            time: components["schemas"]["Time"];
         };
         /** @description Registers a name. */
         RegisterName: {
@@ -2566,19 +2711,21 @@ export interface components {
             /** @description Whether it was known from before, and the server was not asked now. */
             cached: boolean;
             /** @description Whose it is: a Jami ID. */
-            id: string;
+            id: components["schemas"]["JamiId"];
             /** @description The name. */
             name: string;
-            /**
-             * Format: int64
-             * @description When the server said so.
-             */
-            resolved: number;
+            /** @description When the server said so. */
+            resolved: components["schemas"]["Time"];
             /** @description The name server that says so. */
             server: string;
             /** @description Whether the owner's signature proves that it was wanted. */
             signed: boolean;
         };
+        /**
+         * @description How an account stands with the network.
+         * @enum {string}
+         */
+        RegistrationState: "INITIALIZING" | "UNREGISTERED" | "TRYING" | "REGISTERED" | "ERROR_GENERIC";
         /** @description Clones a conversation anew. */
         Rejoin: {
             /** @description The Jami ID of the member to clone from; an admin if left out. */
@@ -2589,6 +2736,11 @@ export interface components {
             /** @description The account's password; none if empty. */
             password?: string;
         };
+        /**
+         * @description What somebody is in a conversation.
+         * @enum {string}
+         */
+        Role: "admin" | "member" | "invited" | "banned" | "left";
         /** @description What was found. */
         SearchPage: {
             /** @description Whether all messages were searched: not yet, soon after an update of the program. */
@@ -2605,28 +2757,19 @@ export interface components {
         Session: {
             /** @description What it calls itself. */
             client: string;
-            /**
-             * Format: int64
-             * @description When it signed in, in milliseconds since 1970.
-             */
-            created: number;
+            /** @description When it signed in, in milliseconds since 1970. */
+            created: components["schemas"]["Time"];
             /** @description Whether it is the one that asks. */
             current: boolean;
-            /**
-             * Format: int64
-             * @description When it ends, if it is not used before.
-             */
-            expires: number;
+            /** @description When it ends, if it is not used before. */
+            expires: components["schemas"]["Time"];
             /**
              * Format: int64
              * @description Its number.
              */
             session: number;
-            /**
-             * Format: int64
-             * @description When it last asked for something.
-             */
-            used: number;
+            /** @description When it last asked for something. */
+            used: components["schemas"]["Time"];
         };
         /** @description What the others are told of what one does; what is off is not heard of them, either. */
         Settings: {
@@ -2700,23 +2843,25 @@ export interface components {
              */
             sent: number;
         };
+        /**
+         * Format: int64
+         * @description Milliseconds since 1970.
+         * @example 1796040000000
+         */
+        Time: number;
         /** @description A token of a program; not the secret itself. */
         TokenInfo: {
             /** @description For which accounts (local names); none: for all. */
-            accounts: string[];
+            accounts: components["schemas"]["LocalName"][];
             /** @description For which conversations; none: for all. */
-            conversations: string[];
+            conversations: components["schemas"]["ConversationId"][];
+            /** @description When it was made, in milliseconds since 1970. */
+            created: components["schemas"]["Time"];
+            expires?: components["schemas"]["Time"] | null;
             /**
-             * Format: int64
-             * @description When it was made, in milliseconds since 1970.
+             * @description Its id.
+             * @example 0f8fad5b-d9cb-469f-a165-70867728950e
              */
-            created: number;
-            /**
-             * Format: int64
-             * @description When it ends.
-             */
-            expires?: number | null;
-            /** @description Its id. */
             id: string;
             /** @description What it is for. */
             label: string;
@@ -2726,11 +2871,7 @@ export interface components {
             prefix: string;
             /** @description What it may do. */
             scopes: string[];
-            /**
-             * Format: int64
-             * @description When it was last used.
-             */
-            used?: number | null;
+            used?: components["schemas"]["Time"] | null;
         };
         /**
          * @description What a token may do.
@@ -2742,10 +2883,72 @@ export interface components {
             /** @description `true` again and again as long as one does, then `false`. */
             active: boolean;
         };
+        /** @description An address that is told what happens, and how far it is. */
+        Webhook: {
+            /** @description Only of these accounts (local names); none: of all. */
+            accounts: components["schemas"]["LocalName"][];
+            /** @description Only of these conversations; none: of all. */
+            conversations: components["schemas"]["ConversationId"][];
+            /** @description When it was made. */
+            created: components["schemas"]["Time"];
+            /**
+             * Format: int64
+             * @description The cursor of the last event that it has, or that was not for it.
+             */
+            cursor: number;
+            delivered?: components["schemas"]["Time"] | null;
+            /**
+             * @description Why nothing is sent to it any more; empty if it is.
+             * @example
+             */
+            disabled: string;
+            /**
+             * @description How it last failed; empty if it never did.
+             * @example nothing listens there
+             */
+            error: string;
+            failed?: components["schemas"]["Time"] | null;
+            failing?: components["schemas"]["Time"] | null;
+            /**
+             * Format: int32
+             * @description How often it was tried since then.
+             */
+            failures: number;
+            /**
+             * @description Its id.
+             * @example a1b2c3d4e5f60718
+             */
+            id: string;
+            /** @description What it is for. */
+            label: string;
+            /** @description The id of the token it was made with, if it was not the owner's. */
+            parent?: string | null;
+            /** @description Only these types of events; none: all. */
+            types: string[];
+            /** @description Where events are sent to. */
+            url: string;
+        };
+        /** @description What came of a test. */
+        WebhookTest: {
+            /** @description Whether the address took the event. */
+            delivered: boolean;
+            /** @description Why it did not take it. */
+            error?: string | null;
+            /**
+             * Format: int32
+             * @description The status of its answer, if it gave one.
+             */
+            status?: number | null;
+            /**
+             * Format: int64
+             * @description How long that took, in milliseconds.
+             */
+            took: number;
+        };
         /** @description A message that was written: it is durable, and will be delivered. */
         Written: {
             /** @description Its id. */
-            id: string;
+            id: components["schemas"]["MessageId"];
         };
     };
     responses: never;
@@ -2758,7 +2961,18 @@ export type $defs = Record<string, never>;
 export interface operations {
     accounts_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2767,9 +2981,27 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "account": "d78438f0fb854c5a",
+                     *         "announced": false,
+                     *         "backed_up": 1796040000000,
+                     *         "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *         "display_name": "Amina",
+                     *         "enabled": true,
+                     *         "has_password": false,
+                     *         "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "registered_name": "amina",
+                     *         "state": "INITIALIZING"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Account"][];
                 };
             };
@@ -2793,6 +3025,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "display_name": "Amina",
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAccount"];
             };
         };
@@ -2802,6 +3040,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "step": "account_key"
+                     *     }
+                     */
                     "application/x-ndjson": components["schemas"]["Progress"];
                 };
             };
@@ -2810,6 +3053,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -2833,6 +3090,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "archive": "H4sIAAAAAAAA",
+                 *       "display_name": "Amina",
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportAccount"];
             };
         };
@@ -2842,6 +3106,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -2881,6 +3159,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "directory": "/home/amina/backups",
+                 *       "password": "a long sentence of one's own",
+                 *       "take_devices": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportJami"];
             };
         };
@@ -2890,6 +3175,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "step": "account_key"
+                     *     }
+                     */
                     "application/x-ndjson": components["schemas"]["JamiProgress"];
                 };
             };
@@ -2913,6 +3203,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "display_name": "Amina",
+                 *       "password": "a long sentence of one's own",
+                 *       "pin": "4vss3kcs"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LinkByPin"];
             };
         };
@@ -2922,6 +3219,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "step": "account_key"
+                     *     }
+                     */
                     "application/x-ndjson": components["schemas"]["Progress"];
                 };
             };
@@ -2930,6 +3232,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -2965,7 +3281,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -2977,6 +3296,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -3004,7 +3337,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -3033,13 +3369,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "display_name": "Amina"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangeAccount"];
             };
         };
@@ -3049,6 +3393,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -3068,7 +3426,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -3080,6 +3441,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "limit": 100
+                     *     }
+                     */
                     "application/json": components["schemas"]["AutoAccept"];
                 };
             };
@@ -3107,13 +3473,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "limit": 100
+                 *     }
+                 */
                 "application/json": components["schemas"]["AutoAccept"];
             };
         };
@@ -3145,10 +3519,24 @@ export interface operations {
     };
     contacts_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -3157,9 +3545,26 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "added": 1796040000000,
+                     *         "blocked": false,
+                     *         "confirmed": true,
+                     *         "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *         "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "name": "Amina",
+                     *         "presence": "offline",
+                     *         "registered_name": "amina",
+                     *         "unreachable": "no answer in time"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Contact"][];
                 };
             };
@@ -3179,13 +3584,23 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "ask": false,
+                 *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                 *       "message": "Hello, this is Amina"
+                 *     }
+                 */
                 "application/json": components["schemas"]["AddContact"];
             };
         };
@@ -3195,6 +3610,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Asked"];
                 };
             };
@@ -3240,9 +3661,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Jami ID */
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3254,6 +3681,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "added": 1796040000000,
+                     *       "blocked": false,
+                     *       "confirmed": true,
+                     *       "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "presence": "offline",
+                     *       "registered_name": "amina",
+                     *       "unreachable": "no answer in time"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Contact"];
                 };
             };
@@ -3281,9 +3721,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Jami ID */
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3312,9 +3758,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Jami ID */
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3343,9 +3795,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Whose: the Jami ID */
+                /**
+                 * @description Whose: the Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3357,6 +3815,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "picture": "iVBORw0KGgo=",
+                     *       "picture_type": "image/png"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProfileView"];
                 };
             };
@@ -3384,9 +3850,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Jami ID */
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3412,10 +3884,24 @@ export interface operations {
     };
     conversations_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -3424,9 +3910,84 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "diverged": [
+                     *           {
+                     *             "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *             "detail": "the author may not do that",
+                     *             "device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *             "message": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *             "rule": "membership",
+                     *             "source": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *             "source_account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *             "time": 1796040000000
+                     *           }
+                     *         ],
+                     *         "first_unread": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "id": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *         "last": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "length": 2,
+                     *         "members": [
+                     *           "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                     *         ],
+                     *         "mode": 2,
+                     *         "newest": {
+                     *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "body": "Shall we meet at noon?",
+                     *           "cut": false,
+                     *           "deleted": false,
+                     *           "details": {},
+                     *           "edited": false,
+                     *           "editions": [
+                     *             {
+                     *               "body": "Shall we meet at noon?",
+                     *               "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *               "timestamp": 1796040000
+                     *             }
+                     *           ],
+                     *           "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "kind": "text",
+                     *           "reaction_counts": [
+                     *             {
+                     *               "count": 2,
+                     *               "emoji": "👍"
+                     *             }
+                     *           ],
+                     *           "reactions": [
+                     *             {
+                     *               "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *               "emoji": "👍",
+                     *               "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *             }
+                     *           ],
+                     *           "reply_to": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "status": [
+                     *             {
+                     *               "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *               "status": "sending"
+                     *             }
+                     *           ],
+                     *           "status_counts": {
+                     *             "displayed": 2,
+                     *             "sending": 2,
+                     *             "sent": 2
+                     *           },
+                     *           "text": "noon",
+                     *           "timestamp": 1796040000,
+                     *           "type": "text/plain"
+                     *         },
+                     *         "read": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "unread": 2
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Conversation"][];
                 };
             };
@@ -3445,17 +4006,38 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                /**
+                 * @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed
+                 * @example 0f8fad5b-d9cb-469f-a165-70867728950e
+                 */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "members": [
+                 *         "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                 *       ],
+                 *       "mode": 2,
+                 *       "profile": {
+                 *         "avatar": "iVBORw0KGgo=",
+                 *         "description": "Walks at the weekend",
+                 *         "host_account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                 *         "host_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                 *         "title": "Hikers"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewGroup"];
             };
         };
@@ -3465,6 +4047,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NewConversation"];
                 };
             };
@@ -3492,13 +4079,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "file": "/home/amina/backups/friday.baraza"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportConversation"];
             };
         };
@@ -3508,6 +4103,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "bytes": 81920,
+                     *       "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *       "created": 2,
+                     *       "mark": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "news": 2,
+                     *       "since": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BundleInfo"];
                 };
             };
@@ -3535,9 +4140,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -3549,6 +4160,77 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "diverged": [
+                     *         {
+                     *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "detail": "the author may not do that",
+                     *           "device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "message": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "rule": "membership",
+                     *           "source": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "source_account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "time": 1796040000000
+                     *         }
+                     *       ],
+                     *       "first_unread": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "id": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *       "last": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "length": 2,
+                     *       "members": [
+                     *         "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                     *       ],
+                     *       "mode": 2,
+                     *       "newest": {
+                     *         "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "body": "Shall we meet at noon?",
+                     *         "cut": false,
+                     *         "deleted": false,
+                     *         "details": {},
+                     *         "edited": false,
+                     *         "editions": [
+                     *           {
+                     *             "body": "Shall we meet at noon?",
+                     *             "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *             "timestamp": 1796040000
+                     *           }
+                     *         ],
+                     *         "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "kind": "text",
+                     *         "reaction_counts": [
+                     *           {
+                     *             "count": 2,
+                     *             "emoji": "👍"
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *             "emoji": "👍",
+                     *             "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *           }
+                     *         ],
+                     *         "reply_to": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "status": [
+                     *           {
+                     *             "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *             "status": "sending"
+                     *           }
+                     *         ],
+                     *         "status_counts": {
+                     *           "displayed": 2,
+                     *           "sending": 2,
+                     *           "sent": 2
+                     *         },
+                     *         "text": "noon",
+                     *         "timestamp": 1796040000,
+                     *         "type": "text/plain"
+                     *       },
+                     *       "read": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "unread": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["Conversation"];
                 };
             };
@@ -3576,9 +4258,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -3613,22 +4301,43 @@ export interface operations {
     messages_entries: {
         parameters: {
             query?: {
-                /** @description Older than this message */
+                /**
+                 * @description Older than this message
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 before?: string;
-                /** @description Newer than this message */
+                /**
+                 * @description Newer than this message
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 after?: string;
-                /** @description This message in the middle */
+                /**
+                 * @description This message in the middle
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 around?: string;
-                /** @description The first unread one in the middle */
+                /**
+                 * @description The first unread one in the middle
+                 * @example false
+                 */
                 unread?: boolean;
-                /** @description How many: 1 to 1000, or 50 */
+                /**
+                 * @description How many: 1 to 1000, or 50
+                 * @example 100
+                 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -3640,6 +4349,61 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "body": "Shall we meet at noon?",
+                     *           "cut": false,
+                     *           "deleted": false,
+                     *           "details": {},
+                     *           "edited": false,
+                     *           "editions": [
+                     *             {
+                     *               "body": "Shall we meet at noon?",
+                     *               "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *               "timestamp": 1796040000
+                     *             }
+                     *           ],
+                     *           "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "kind": "text",
+                     *           "reaction_counts": [
+                     *             {
+                     *               "count": 2,
+                     *               "emoji": "👍"
+                     *             }
+                     *           ],
+                     *           "reactions": [
+                     *             {
+                     *               "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *               "emoji": "👍",
+                     *               "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *             }
+                     *           ],
+                     *           "reply_to": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "status": [
+                     *             {
+                     *               "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *               "status": "sending"
+                     *             }
+                     *           ],
+                     *           "status_counts": {
+                     *             "displayed": 2,
+                     *             "sending": 2,
+                     *             "sent": 2
+                     *           },
+                     *           "text": "noon",
+                     *           "timestamp": 1796040000,
+                     *           "type": "text/plain"
+                     *         }
+                     *       ],
+                     *       "first_unread": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "newer": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "older": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "unread": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["EntryPage"];
                 };
             };
@@ -3667,15 +4431,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "file": "/home/amina/backups/friday.baraza"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ExportConversation"];
             };
         };
@@ -3685,6 +4460,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "bytes": 81920,
+                     *       "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *       "created": 2,
+                     *       "mark": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "news": 2,
+                     *       "since": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BundleInfo"];
                 };
             };
@@ -3709,12 +4494,29 @@ export interface operations {
     };
     files_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -3723,9 +4525,27 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "file_id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233_1807.pdf",
+                     *         "message": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "name": "Amina",
+                     *         "path": "/home/amina/.local/share/baraza/files/notes.pdf",
+                     *         "received": 2,
+                     *         "sha3sum": "a69f73cca23a9ac5c8b567dc185a756e97c982164fe25859e0d1dcc1475c80a615b2123af1f5f94c11e3e9402c3ac558f500199d95b6d3e301758586281dcd26",
+                     *         "size": 52428,
+                     *         "status": "offered",
+                     *         "time": 1796040000
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["FileView"][];
                 };
             };
@@ -3751,26 +4571,42 @@ export interface operations {
     files_send: {
         parameters: {
             query: {
-                /** @description Its name */
+                /**
+                 * @description Its name
+                 * @example Amina
+                 */
                 name: string;
-                /** @description The message this answers */
+                /**
+                 * @description The message this answers
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 reply_to?: string;
             };
             header?: {
-                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                /**
+                 * @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed
+                 * @example 0f8fad5b-d9cb-469f-a165-70867728950e
+                 */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                /** @example what the file holds */
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -3779,6 +4615,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Written"];
                 };
             };
@@ -3814,11 +4655,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The message that offers it */
+                /**
+                 * @description The message that offers it
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -3830,6 +4680,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "file_id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233_1807.pdf",
+                     *       "message": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "name": "Amina",
+                     *       "path": "/home/amina/.local/share/baraza/files/notes.pdf",
+                     *       "received": 2,
+                     *       "sha3sum": "a69f73cca23a9ac5c8b567dc185a756e97c982164fe25859e0d1dcc1475c80a615b2123af1f5f94c11e3e9402c3ac558f500199d95b6d3e301758586281dcd26",
+                     *       "size": 52428,
+                     *       "status": "offered",
+                     *       "time": 1796040000
+                     *     }
+                     */
                     "application/json": components["schemas"]["FileView"];
                 };
             };
@@ -3857,11 +4721,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The message that offers it */
+                /**
+                 * @description The message that offers it
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -3873,6 +4746,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Written"];
                 };
             };
@@ -3908,11 +4786,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The message that offers it */
+                /**
+                 * @description The message that offers it
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -3949,11 +4836,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The message that offers it */
+                /**
+                 * @description The message that offers it
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -3995,19 +4891,45 @@ export interface operations {
     };
     files_download: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: {
-                /** @description One range of bytes */
+                /**
+                 * @description One range of bytes
+                 * @example bytes=0-1023
+                 */
                 Range?: string | null;
-                /** @description The ETag of what is there already */
+                /**
+                 * @description The ETag of what is there already
+                 * @example "a69f73cca23a9ac5"
+                 */
                 "If-None-Match"?: string | null;
             };
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The message that offers it */
+                /**
+                 * @description The message that offers it
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -4016,10 +4938,13 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": number[];
+                    /** @example what the file holds */
+                    "application/octet-stream": string;
                 };
             };
             206: {
@@ -4027,7 +4952,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": number[];
+                    /** @example what the file holds */
+                    "application/octet-stream": string;
                 };
             };
             /** @description It is the same */
@@ -4074,12 +5000,29 @@ export interface operations {
     };
     conversations_members: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -4088,9 +5031,20 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "read": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *         "role": "admin"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Member"][];
                 };
             };
@@ -4110,15 +5064,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMember"];
             };
         };
@@ -4161,11 +5126,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description The member's Jami ID */
+                /**
+                 * @description The member's Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 member: string;
             };
             cookie?: never;
@@ -4208,18 +5182,33 @@ export interface operations {
     messages_history: {
         parameters: {
             query?: {
-                /** @description Older than this message */
+                /**
+                 * @description Older than this message
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 before?: string;
-                /** @description Newer than this message */
+                /**
+                 * @description Newer than this message
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 after?: string;
-                /** @description How many: 1 to 1000, or 200 */
+                /**
+                 * @description How many: 1 to 1000, or 200
+                 * @example 100
+                 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -4231,6 +5220,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "messages": [
+                     *         {
+                     *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "body": "Shall we meet at noon?",
+                     *           "fields": {},
+                     *           "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "linearized_parent": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "parents": [
+                     *             "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *           ],
+                     *           "reply_to": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "timestamp": 1796040000,
+                     *           "type": "text/plain"
+                     *         }
+                     *       ],
+                     *       "newer": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "older": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagePage"];
                 };
             };
@@ -4257,19 +5267,33 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                /**
+                 * @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed
+                 * @example 0f8fad5b-d9cb-469f-a165-70867728950e
+                 */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "body": "Shall we meet at noon?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMessage"];
             };
         };
@@ -4279,6 +5303,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Written"];
                 };
             };
@@ -4314,11 +5343,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -4330,6 +5368,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "body": "Shall we meet at noon?",
+                     *       "fields": {},
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "linearized_parent": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "parents": [
+                     *         "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *       ],
+                     *       "reply_to": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *       "timestamp": 1796040000,
+                     *       "type": "text/plain"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageView"];
                 };
             };
@@ -4357,17 +5410,31 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description Its id, as it was first written */
+                /**
+                 * @description Its id, as it was first written
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "body": "Shall we meet at noon?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["EditText"];
             };
         };
@@ -4377,6 +5444,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Written"];
                 };
             };
@@ -4412,11 +5484,20 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description Its id, or `newest` */
+                /**
+                 * @description Its id, or `newest`
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
@@ -4428,6 +5509,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "arrived": true,
+                     *       "counts": {
+                     *         "displayed": 2,
+                     *         "sending": 2,
+                     *         "sent": 2
+                     *       },
+                     *       "devices": [
+                     *         {
+                     *           "account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "delivered": true,
+                     *           "device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "next_try": 1796040000000,
+                     *           "pending": "not_joined",
+                     *           "reason": "none of their devices is found now",
+                     *           "tries": 2
+                     *         }
+                     *       ],
+                     *       "members": [
+                     *         {
+                     *           "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "pending": "not_joined",
+                     *           "status": "sending"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryReport"];
                 };
             };
@@ -4454,21 +5563,38 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed */
+                /**
+                 * @description A key of your choice, other for each request that is meant: if the request is repeated with it within 24 hours, nothing is done again, and the answer is the same, with the header Idempotency-Replayed
+                 * @example 0f8fad5b-d9cb-469f-a165-70867728950e
+                 */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its conversation */
+                /**
+                 * @description Its conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233
+                 */
                 message: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "emoji": "👍"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewReaction"];
             };
         };
@@ -4478,6 +5604,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Written"];
                 };
             };
@@ -4505,9 +5636,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -4519,6 +5656,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "color": "#3f51b5"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: string;
                     };
@@ -4548,15 +5690,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "color": "#3f51b5"
+                 *     }
+                 */
                 "application/json": {
                     [key: string]: string;
                 };
@@ -4593,9 +5746,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -4607,6 +5766,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "avatar": "iVBORw0KGgo=",
+                     *       "description": "Walks at the weekend",
+                     *       "host_account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "host_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "title": "Hikers"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GroupProfile"];
                 };
             };
@@ -4634,15 +5802,30 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "avatar": "iVBORw0KGgo=",
+                 *       "description": "Walks at the weekend",
+                 *       "host_account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                 *       "host_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                 *       "title": "Hikers"
+                 *     }
+                 */
                 "application/json": components["schemas"]["GroupProfile"];
             };
         };
@@ -4685,15 +5868,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "message": "Hello, this is Amina"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MarkRead"];
             };
         };
@@ -4720,15 +5914,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "from": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Rejoin"];
             };
         };
@@ -4771,15 +5976,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "active": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["Typing"];
             };
         };
@@ -4811,10 +6027,24 @@ export interface operations {
     };
     devices_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -4823,9 +6053,23 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "current": true,
+                     *         "id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *         "name": "Amina",
+                     *         "presence": "offline",
+                     *         "revoked": false,
+                     *         "seen": 1796040000000
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Device"][];
                 };
             };
@@ -4843,12 +6087,18 @@ export interface operations {
     devices_show_device: {
         parameters: {
             query?: {
-                /** @description Wait for a revision above this one */
+                /**
+                 * @description Wait for a revision above this one
+                 * @example 2
+                 */
                 after?: number;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -4860,6 +6110,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "error": "network",
+                     *       "needs_password": false,
+                     *       "peer_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "peer_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "revision": 2,
+                     *       "state": "INIT",
+                     *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd",
+                     *       "token_svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+                     *       "wrong_passwords": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["LinkStatus"];
                 };
             };
@@ -4887,13 +6151,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LinkDevice"];
             };
         };
@@ -4903,6 +6175,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "error": "network",
+                     *       "needs_password": false,
+                     *       "peer_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "peer_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "revision": 2,
+                     *       "state": "INIT",
+                     *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd",
+                     *       "token_svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+                     *       "wrong_passwords": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["LinkStatus"];
                 };
             };
@@ -4938,7 +6224,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -4975,7 +6264,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5012,13 +6304,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewLinkPin"];
             };
         };
@@ -5028,6 +6328,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expires": 1796040000000,
+                     *       "has_password": false,
+                     *       "pin": "4vss3kcs"
+                     *     }
+                     */
                     "application/json": components["schemas"]["LinkPin"];
                 };
             };
@@ -5063,15 +6370,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description The id of this device */
+                /**
+                 * @description The id of this device
+                 * @example 2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61
+                 */
                 device: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Amina"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangeDevice"];
             };
         };
@@ -5081,6 +6399,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "current": true,
+                     *       "id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "name": "Amina",
+                     *       "presence": "offline",
+                     *       "revoked": false,
+                     *       "seen": 1796040000000
+                     *     }
+                     */
                     "application/json": components["schemas"]["Device"];
                 };
             };
@@ -5108,15 +6436,26 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example 2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61
+                 */
                 device: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RevokeDevice"];
             };
         };
@@ -5159,7 +6498,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5171,6 +6513,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "channels": [
+                     *         "git:9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *       ],
+                     *       "clones": 2,
+                     *       "fetches": 2,
+                     *       "links": [
+                     *         {
+                     *           "account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61"
+                     *         }
+                     *       ],
+                     *       "owed": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["Diagnostics"];
                 };
             };
@@ -5190,7 +6548,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5202,6 +6563,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -5221,7 +6596,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5233,6 +6611,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "announced": false,
+                     *       "backed_up": 1796040000000,
+                     *       "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "display_name": "Amina",
+                     *       "enabled": true,
+                     *       "has_password": false,
+                     *       "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "registered_name": "amina",
+                     *       "state": "INITIALIZING"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Account"];
                 };
             };
@@ -5252,13 +6644,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "new_password": "another long sentence",
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ExportAccount"];
             };
         };
@@ -5268,6 +6669,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "archive": "H4sIAAAAAAAA"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Exported"];
                 };
             };
@@ -5293,14 +6699,23 @@ export interface operations {
     names_find: {
         parameters: {
             query: {
-                /** @description A name, `name@server`, or a Jami ID, for its name. */
+                /**
+                 * @description A name, `name@server`, or a Jami ID, for its name.
+                 * @example amina
+                 */
                 find: string;
-                /** @description Ask the server though the answer is known. */
+                /**
+                 * @description Ask the server though the answer is known.
+                 * @example false
+                 */
                 fresh?: boolean;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5312,6 +6727,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cached": false,
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "resolved": 1796040000000,
+                     *       "server": "http://127.0.0.1:8460",
+                     *       "signed": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RegisteredName"];
                 };
             };
@@ -5376,13 +6801,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Amina",
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RegisterName"];
             };
         };
@@ -5392,6 +6826,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cached": false,
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "resolved": 1796040000000,
+                     *       "server": "http://127.0.0.1:8460",
+                     *       "signed": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RegisteredName"];
                 };
             };
@@ -5445,14 +6889,23 @@ export interface operations {
     names_of: {
         parameters: {
             query?: {
-                /** @description Ask the server though the answer is known. */
+                /**
+                 * @description Ask the server though the answer is known.
+                 * @example false
+                 */
                 fresh?: boolean;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description Jami ID */
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -5464,6 +6917,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cached": false,
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "resolved": 1796040000000,
+                     *       "server": "http://127.0.0.1:8460",
+                     *       "signed": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RegisteredName"];
                 };
             };
@@ -5510,7 +6973,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5522,6 +6988,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "only_signed": false,
+                     *       "proposed": "https://names.example",
+                     *       "server": "http://127.0.0.1:8460"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NameServer"];
                 };
             };
@@ -5541,13 +7014,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "only_signed": false,
+                 *       "server": "http://127.0.0.1:8460"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangeNameServer"];
             };
         };
@@ -5557,6 +7039,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "only_signed": false,
+                     *       "proposed": "https://names.example",
+                     *       "server": "http://127.0.0.1:8460"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NameServer"];
                 };
             };
@@ -5584,13 +7073,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "new_password": "another long sentence",
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangePassword"];
             };
         };
@@ -5625,7 +7123,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5637,6 +7138,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "name": "Amina",
+                     *       "picture": "iVBORw0KGgo=",
+                     *       "picture_type": "image/png"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProfileView"];
                 };
             };
@@ -5664,13 +7173,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Amina",
+                 *       "picture": "iVBORw0KGgo="
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewProfile"];
             };
         };
@@ -5702,10 +7220,24 @@ export interface operations {
     };
     requests_requests: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5714,9 +7246,22 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *         "from": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *         "mode": 2,
+                     *         "name": "Amina",
+                     *         "received": 1796040000000
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ContactRequest"][];
                 };
             };
@@ -5736,9 +7281,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description The conversation offered */
+                /**
+                 * @description The conversation offered
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -5775,9 +7326,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description The conversation offered */
+                /**
+                 * @description The conversation offered
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -5814,9 +7371,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
-                /** @description The conversation offered */
+                /**
+                 * @description The conversation offered
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation: string;
             };
             cookie?: never;
@@ -5851,26 +7414,53 @@ export interface operations {
     messages_search: {
         parameters: {
             query?: {
-                /** @description Words, all of which must be there, without regard to case and accents; `"in a row"`, `begin*` */
+                /**
+                 * @description Words, all of which must be there, without regard to case and accents; `"in a row"`, `begin*`
+                 * @example noon
+                 */
                 text?: string;
-                /** @description Only there */
+                /**
+                 * @description Only there
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation?: string;
-                /** @description Only of this Jami ID */
+                /**
+                 * @description Only of this Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
                 author?: string;
-                /** @description `text`, `file` or `media`, or several separated by commas */
+                /**
+                 * @description `text`, `file` or `media`, or several separated by commas
+                 * @example file
+                 */
                 kind?: string;
-                /** @description From this second since 1970 on */
+                /**
+                 * @description From this second since 1970 on
+                 * @example 2
+                 */
                 after?: number;
-                /** @description Before this second since 1970 */
+                /**
+                 * @description Before this second since 1970
+                 * @example 2
+                 */
                 before?: number;
-                /** @description What the page before gave as `next` */
+                /**
+                 * @description What the page before gave as `next`
+                 * @example 1285
+                 */
                 next?: number;
-                /** @description How many: 1 to 200, or 20 */
+                /**
+                 * @description How many: 1 to 200, or 20
+                 * @example 100
+                 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5882,6 +7472,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "complete": false,
+                     *       "found": [
+                     *         {
+                     *           "after": " this evening",
+                     *           "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "before": "Dinner ",
+                     *           "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *           "details": {},
+                     *           "edited": false,
+                     *           "found": "at eight",
+                     *           "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *           "kind": "text",
+                     *           "timestamp": 1796040000
+                     *         }
+                     *       ],
+                     *       "next": 1285
+                     *     }
+                     */
                     "application/json": components["schemas"]["SearchPage"];
                 };
             };
@@ -5909,7 +7519,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
@@ -5921,6 +7534,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "receipts": false,
+                     *       "typing": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Settings"];
                 };
             };
@@ -5940,13 +7559,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Local name or Jami ID */
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
                 account: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "receipts": false,
+                 *       "typing": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ChangeSettings"];
             };
         };
@@ -5956,6 +7584,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "receipts": false,
+                     *       "typing": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Settings"];
                 };
             };
@@ -5984,6 +7618,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "error": "the disk is full",
+                     *       "last": 2,
+                     *       "never": [
+                     *         "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5"
+                     *       ],
+                     *       "schedule": {
+                     *         "directory": "/home/amina/backups",
+                     *         "every": 2,
+                     *         "files": false,
+                     *         "keep": 2,
+                     *         "password_file": "/home/amina/.backup-password"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Backups"];
                 };
             };
@@ -6007,6 +7657,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "file": "/home/amina/backups/friday.baraza",
+                 *       "files": false,
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBackup"];
             };
         };
@@ -6016,6 +7673,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "written": [
+                     *         2
+                     *       ]
+                     *     }
+                     */
                     "application/x-ndjson": components["schemas"]["BackupProgress"];
                 };
             };
@@ -6039,6 +7703,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "directory": "/home/amina/backups",
+                 *       "every": 2,
+                 *       "files": false,
+                 *       "keep": 2,
+                 *       "password_file": "/home/amina/.backup-password"
+                 *     }
+                 */
                 "application/json": components["schemas"]["BackupSchedule"];
             };
         };
@@ -6089,17 +7762,35 @@ export interface operations {
     events_poll: {
         parameters: {
             query?: {
-                /** @description Events after this cursor; from now on if left out */
+                /**
+                 * @description Events after this cursor; from now on if left out
+                 * @example 2
+                 */
                 since?: number;
-                /** @description Seconds to wait if there is none yet: up to 60, or 0 */
+                /**
+                 * @description Seconds to wait if there is none yet: up to 60, or 0
+                 * @example 2
+                 */
                 wait?: number;
-                /** @description How many at most: 1 to 1000, or 200 */
+                /**
+                 * @description How many at most: 1 to 1000, or 200
+                 * @example 100
+                 */
                 limit?: number;
-                /** @description Only these types, separated by commas */
+                /**
+                 * @description Only these types, separated by commas
+                 * @example message_received
+                 */
                 types?: string;
-                /** @description Only of this account (local name) */
+                /**
+                 * @description Only of this account (local name)
+                 * @example d78438f0fb854c5a
+                 */
                 account?: string;
-                /** @description Only of this conversation */
+                /**
+                 * @description Only of this conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation?: string;
             };
             header?: never;
@@ -6113,6 +7804,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "events": [
+                     *         {
+                     *           "cursor": 1284,
+                     *           "time": 1796040000000,
+                     *           "event": "message_received",
+                     *           "account": "d78438f0fb854c5a",
+                     *           "local_account": "d78438f0fb854c5a",
+                     *           "conversation": "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d",
+                     *           "message": {
+                     *             "id": "4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233",
+                     *             "author": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *             "type": "text/plain",
+                     *             "timestamp": 1796040000,
+                     *             "body": "Shall we meet at noon?",
+                     *             "parents": [],
+                     *             "linearized_parent": null
+                     *           }
+                     *         }
+                     *       ],
+                     *       "more": false,
+                     *       "next": 1285
+                     *     }
+                     */
                     "application/json": components["schemas"]["EventBatch"];
                 };
             };
@@ -6130,7 +7846,10 @@ export interface operations {
     link_show: {
         parameters: {
             query?: {
-                /** @description Wait for a revision above this one */
+                /**
+                 * @description Wait for a revision above this one
+                 * @example 2
+                 */
                 after?: number;
             };
             header?: never;
@@ -6144,6 +7863,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "error": "network",
+                     *       "needs_password": false,
+                     *       "peer_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "peer_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "revision": 2,
+                     *       "state": "INIT",
+                     *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd",
+                     *       "token_svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+                     *       "wrong_passwords": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["LinkStatus"];
                 };
             };
@@ -6175,6 +7908,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "display_name": "Amina"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewLink"];
             };
         };
@@ -6184,6 +7922,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account": "d78438f0fb854c5a",
+                     *       "error": "network",
+                     *       "needs_password": false,
+                     *       "peer_device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *       "peer_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *       "revision": 2,
+                     *       "state": "INIT",
+                     *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd",
+                     *       "token_svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+                     *       "wrong_passwords": 2
+                     *     }
+                     */
                     "application/json": components["schemas"]["LinkStatus"];
                 };
             };
@@ -6249,6 +8001,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ConfirmLink"];
             };
         };
@@ -6292,6 +8049,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "accounts": [
+                     *         "d78438f0fb854c5a"
+                     *       ],
+                     *       "conversations": [
+                     *         "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *       ],
+                     *       "expires": 1796040000000,
+                     *       "kind": "owner",
+                     *       "password_set": false,
+                     *       "scopes": [
+                     *         "read"
+                     *       ],
+                     *       "session": 3
+                     *     }
+                     */
                     "application/json": components["schemas"]["Caller"];
                 };
             };
@@ -6315,6 +8089,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Login"];
             };
         };
@@ -6409,6 +8188,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "code": "5d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6",
+                     *       "expires_in": 300
+                     *     }
+                     */
                     "application/json": components["schemas"]["LoginCode"];
                 };
             };
@@ -6432,6 +8217,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewLoginPassword"];
             };
         };
@@ -6441,6 +8231,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             422: {
                 headers: {
@@ -6463,7 +8261,18 @@ export interface operations {
     };
     session_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6472,9 +8281,23 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "client": "Mozilla/5.0 (X11; Linux x86_64)",
+                     *         "created": 1796040000000,
+                     *         "current": true,
+                     *         "expires": 1796040000000,
+                     *         "session": 3,
+                     *         "used": 1796040000000
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Session"][];
                 };
             };
@@ -6494,7 +8317,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Its number */
+                /**
+                 * @description Its number
+                 * @example 3
+                 */
                 session: number;
             };
             cookie?: never;
@@ -6540,6 +8366,68 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "accounts": [
+                     *         {
+                     *           "account": "d78438f0fb854c5a",
+                     *           "announced": false,
+                     *           "backed_up": 1796040000000,
+                     *           "device_id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "display_name": "Amina",
+                     *           "enabled": true,
+                     *           "has_password": false,
+                     *           "jami_id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "registered_name": "amina",
+                     *           "state": "INITIALIZING",
+                     *           "conversations": 2,
+                     *           "diagnostics": {
+                     *             "channels": [
+                     *               "git:9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *             ],
+                     *             "clones": 2,
+                     *             "fetches": 2,
+                     *             "links": [
+                     *               {
+                     *                 "account": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *                 "device": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61"
+                     *               }
+                     *             ],
+                     *             "owed": 2
+                     *           },
+                     *           "requests": 2,
+                     *           "running": true
+                     *         }
+                     *       ],
+                     *       "api_refused": 2,
+                     *       "api_requests": 2,
+                     *       "api_streams": 2,
+                     *       "bootstrap": [
+                     *         "bootstrap.example.net:4222"
+                     *       ],
+                     *       "cursor": 1284,
+                     *       "dht": {
+                     *         "bytes": 81920,
+                     *         "dropped": 2,
+                     *         "good_ipv4": 2,
+                     *         "good_ipv6": 2,
+                     *         "id": "c0ffee00112233445566778899aabbccddeeff00",
+                     *         "known": 2,
+                     *         "listeners": 2,
+                     *         "operations": 2,
+                     *         "received": 2,
+                     *         "sent": 2,
+                     *         "values": 2
+                     *       },
+                     *       "dht_addresses": [
+                     *         "0.0.0.0:4222"
+                     *       ],
+                     *       "memory": 48234496,
+                     *       "pid": 4711,
+                     *       "uptime": 86400,
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Status"];
                 };
             };
@@ -6556,7 +8444,18 @@ export interface operations {
     };
     tokens_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6565,9 +8464,33 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "accounts": [
+                     *           "d78438f0fb854c5a"
+                     *         ],
+                     *         "conversations": [
+                     *           "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *         ],
+                     *         "created": 1796040000000,
+                     *         "expires": 1796040000000,
+                     *         "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "label": "Echo bot",
+                     *         "parent": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "prefix": "jm_sk_0123abcd",
+                     *         "scopes": [
+                     *           "read"
+                     *         ],
+                     *         "used": 1796040000000
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["TokenInfo"][];
                 };
             };
@@ -6591,6 +8514,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "label": "Echo bot",
+                 *       "never_expires": false,
+                 *       "scopes": [
+                 *         "read",
+                 *         "send"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewToken"];
             };
         };
@@ -6600,6 +8533,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "info": {
+                     *         "accounts": [
+                     *           "d78438f0fb854c5a"
+                     *         ],
+                     *         "conversations": [
+                     *           "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *         ],
+                     *         "created": 1796040000000,
+                     *         "expires": 1796040000000,
+                     *         "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "label": "Echo bot",
+                     *         "parent": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "prefix": "jm_sk_0123abcd",
+                     *         "scopes": [
+                     *           "read"
+                     *         ],
+                     *         "used": 1796040000000
+                     *       },
+                     *       "token": "jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
@@ -6635,7 +8591,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Its id */
+                /**
+                 * @description Its id
+                 * @example jm_sk_0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd0123abcd
+                 */
                 token: string;
             };
             cookie?: never;
@@ -6667,16 +8626,343 @@ export interface operations {
             };
         };
     };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many at most; all if left out
+                 * @example 100
+                 */
+                limit?: number;
+                /**
+                 * @description The page after a cursor, which the header Link of the page before has
+                 * @example 38363765
+                 */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description With `limit`: the next page, if there is one (RFC 8288) */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "accounts": [
+                     *           "d78438f0fb854c5a"
+                     *         ],
+                     *         "conversations": [
+                     *           "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *         ],
+                     *         "created": 1796040000000,
+                     *         "cursor": 1284,
+                     *         "delivered": 1796040000000,
+                     *         "disabled": "",
+                     *         "error": "nothing listens there",
+                     *         "failed": 1796040000000,
+                     *         "failing": 1796040000000,
+                     *         "failures": 2,
+                     *         "id": "a1b2c3d4e5f60718",
+                     *         "label": "Echo bot",
+                     *         "parent": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "types": [
+                     *           "message_received"
+                     *         ],
+                     *         "url": "http://127.0.0.1:9000/baraza"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Webhook"][];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webhooks_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "label": "Ticket bot",
+                 *       "url": "http://127.0.0.1:9000/baraza"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "info": {
+                     *         "accounts": [
+                     *           "d78438f0fb854c5a"
+                     *         ],
+                     *         "conversations": [
+                     *           "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *         ],
+                     *         "created": 1796040000000,
+                     *         "cursor": 1284,
+                     *         "delivered": 1796040000000,
+                     *         "disabled": "",
+                     *         "error": "nothing listens there",
+                     *         "failed": 1796040000000,
+                     *         "failing": 1796040000000,
+                     *         "failures": 2,
+                     *         "id": "a1b2c3d4e5f60718",
+                     *         "label": "Echo bot",
+                     *         "parent": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *         "types": [
+                     *           "message_received"
+                     *         ],
+                     *         "url": "http://127.0.0.1:9000/baraza"
+                     *       },
+                     *       "secret": "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeWebhook"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webhooks_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its id
+                 * @example a1b2c3d4e5f60718
+                 */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webhooks_enable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its id
+                 * @example a1b2c3d4e5f60718
+                 */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accounts": [
+                     *         "d78438f0fb854c5a"
+                     *       ],
+                     *       "conversations": [
+                     *         "9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d"
+                     *       ],
+                     *       "created": 1796040000000,
+                     *       "cursor": 1284,
+                     *       "delivered": 1796040000000,
+                     *       "disabled": "",
+                     *       "error": "nothing listens there",
+                     *       "failed": 1796040000000,
+                     *       "failing": 1796040000000,
+                     *       "failures": 2,
+                     *       "id": "a1b2c3d4e5f60718",
+                     *       "label": "Echo bot",
+                     *       "parent": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                     *       "types": [
+                     *         "message_received"
+                     *       ],
+                     *       "url": "http://127.0.0.1:9000/baraza"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webhooks_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its id
+                 * @example a1b2c3d4e5f60718
+                 */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "delivered": true,
+                     *       "error": "the disk is full",
+                     *       "status": 2,
+                     *       "took": 12
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookTest"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     events_socket: {
         parameters: {
             query?: {
-                /** @description Events after this cursor; from now on if left out */
+                /**
+                 * @description Events after this cursor; from now on if left out
+                 * @example 2
+                 */
                 since?: number;
-                /** @description Only these types, separated by commas */
+                /**
+                 * @description Only these types, separated by commas
+                 * @example message_received
+                 */
                 types?: string;
-                /** @description Only of this account (local name) */
+                /**
+                 * @description Only of this account (local name)
+                 * @example d78438f0fb854c5a
+                 */
                 account?: string;
-                /** @description Only of this conversation */
+                /**
+                 * @description Only of this conversation
+                 * @example 9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d
+                 */
                 conversation?: string;
             };
             header?: never;

@@ -202,7 +202,7 @@ export class AccountState {
         break;
       case 'presence_changed': {
         const contact = this.contacts.get(event.contact as string);
-        if (contact) this.contacts.set(contact.id, { ...contact, presence: event.presence as string });
+        if (contact) this.contacts.set(contact.id, { ...contact, presence: event.presence as Contact['presence'] });
         break;
       }
       case 'conversation_ready':

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use baraza_core::LocalId;
-use baraza_store::TokenRow;
+use baraza_store::{StoreError, TokenRow, WebhookRow};
 use baraza_wire::{ConversationId, Rng, UnixTime, hex};
 
 use super::{Access, Grant, Holder, Scope, new_secret, now};
@@ -50,40 +50,67 @@ impl Grant {
         if wanted.fine.iter().any(|fine| !self.has_fine(fine)) {
             return Err(stronger("your own token lacks a scope that is wanted"));
         }
-        let account = |one: &LocalId| self.accounts.contains(one);
-        if !self.accounts.is_empty() {
-            if wanted.accounts.is_empty() {
-                wanted.accounts.clone_from(&self.accounts);
-            } else if !wanted.accounts.iter().all(account) {
-                return Err(stronger("your own token is not for one of these accounts"));
-            }
-        }
-        if !self.conversations.is_empty() {
-            let known = |one: &ConversationId| self.conversations.contains(one);
-            if wanted.conversations.is_empty() {
-                wanted.conversations.clone_from(&self.conversations);
-            } else if !wanted.conversations.iter().all(known) {
-                let text = "your own token is not for one of these conversations";
-                return Err(stronger(text));
-            }
-        }
+        (wanted.accounts, wanted.conversations) =
+            self.within(wanted.accounts, wanted.conversations)?;
         if let (Holder::Token(_), Some(end)) = (&self.holder, self.fixed_end) {
             wanted.expires = Some(wanted.expires.map_or(end, |wanted| wanted.min(end)));
         }
         Ok(wanted)
     }
 
+    /// The accounts and conversations of what is made with this one: its own if none are
+    /// named, or an error if there are others among them.
+    pub(crate) fn within(
+        &self,
+        mut accounts: Vec<LocalId>,
+        mut conversations: Vec<ConversationId>,
+    ) -> Result<(Vec<LocalId>, Vec<ConversationId>), ApiError> {
+        let account = |one: &LocalId| self.accounts.contains(one);
+        if !self.accounts.is_empty() {
+            if accounts.is_empty() {
+                accounts.clone_from(&self.accounts);
+            } else if !accounts.iter().all(account) {
+                return Err(stronger("your own token is not for one of these accounts"));
+            }
+        }
+        if !self.conversations.is_empty() {
+            let known = |one: &ConversationId| self.conversations.contains(one);
+            if conversations.is_empty() {
+                conversations.clone_from(&self.conversations);
+            } else if !conversations.iter().all(known) {
+                let text = "your own token is not for one of these conversations";
+                return Err(stronger(text));
+            }
+        }
+        Ok((accounts, conversations))
+    }
+
     /// Whether it may see and revoke another token.
     fn rules(&self, row: &TokenRow) -> bool {
+        *self.holder() == Holder::Token(row.id.clone())
+            || self.rules_what(row.parent.as_deref(), &row.accounts)
+    }
+
+    /// Whether it may see and remove what was made with the token `parent` for `accounts`.
+    pub(crate) fn rules_what(&self, parent: Option<&str>, accounts: &str) -> bool {
         let Holder::Token(id) = &self.holder else {
             return true;
         };
-        let bound: Vec<LocalId> = super::words(&row.accounts);
-        row.id == *id
-            || row.parent.as_deref() == Some(id)
+        let bound: Vec<LocalId> = super::words(accounts);
+        parent == Some(id)
             || (self.conversations.is_empty()
                 && (self.accounts.is_empty()
                     || (!bound.is_empty() && bound.iter().all(|one| self.accounts.contains(one)))))
+    }
+
+    /// Reads, for accounts and conversations only; for all where none are named.
+    pub(crate) fn bound_to(accounts: Vec<LocalId>, conversations: Vec<ConversationId>) -> Self {
+        Self {
+            scopes: vec![Scope::Read],
+            accounts,
+            conversations,
+            ..Self::new(Holder::Owner, UnixTime::default())
+        }
     }
 }
 
@@ -159,6 +186,18 @@ impl Access {
         Ok((secret, row))
     }
 
+    /// A token that holds, by its id.
+    pub(crate) fn token(&self, id: &str) -> Option<Arc<Grant>> {
+        let grants = self.read_grants();
+        let wanted = |grant: &&Arc<Grant>| matches!(&grant.holder, Holder::Token(one) if one == id);
+        grants.values().find(wanted).map(Arc::clone)
+    }
+
+    /// The webhooks there are, at the start.
+    pub(crate) fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
+        super::lock(&self.store).webhooks()
+    }
+
     /// The tokens that `asker` may see.
     pub(crate) async fn tokens(self: &Arc<Self>, asker: &Grant) -> Result<Vec<TokenRow>, ApiError> {
         let mut rows = self.store(|store| store.tokens()).await?;
@@ -206,7 +245,8 @@ impl Access {
     }
 }
 
-fn join<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> String {
+/// Words with spaces between.
+pub(crate) fn join<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> String {
     items
         .map(|item| item.to_string())
         .collect::<Vec<_>>()

@@ -2,21 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{
     FromRequest as _, FromRequestParts as _, Path, Query, Request, State as Shared,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use baraza_core::event::EventBody;
 use baraza_core::view::{Entry, EntryKind, PageAt};
 use baraza_core::{Command, FileSource, FileStatus, Reply, SharedFile};
-use baraza_wire::{AccountId, CommitId};
+use baraza_wire::{AccountId, CommitId, ConversationId};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
 
 use super::conversations::{find, name_of, names_of};
-use super::{Answer, Caller, Object, Refusal, ok, unexpected};
+use super::{Answer, Caller, Object, Refusal, json_answer, ok, prefers, unexpected};
 use crate::server::State;
 
+/// What a sender says who wants the message back.
+const REPRESENTATION: &str = "return=representation";
+/// What a receiver says who does not want to wait for a file.
+const ASYNC: &str = "respond-async";
+/// How long it is waited for a file, at most, and if nothing is said.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Most messages in an answer, and how many if nothing is said.
 const MAX_PAGE: usize = 1000;
 const DEFAULT_PAGE: usize = 200;
@@ -97,7 +108,7 @@ fn file_id(entry: &Entry) -> String {
 /// The entries of a page, oldest first, with what is before the first.
 async fn page(
     caller: &Caller,
-    conversation: baraza_wire::ConversationId,
+    conversation: ConversationId,
     at: PageAt,
     count: usize,
 ) -> Result<Vec<Entry>, Refusal> {
@@ -188,8 +199,26 @@ fn written(conversation: &str, reply: Reply) -> Answer {
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
+/// 201 with the message itself, where `Prefer: return=representation` asks for it.
+async fn represented(caller: &Caller, conversation: ConversationId, id: CommitId) -> Answer {
+    let names = names_of(caller).await?;
+    let around = page(caller, conversation, PageAt::Around(id), 3).await?;
+    let place = around.iter().position(|entry| entry.id == id);
+    let found = place.and_then(|place| shapes(&around, &names).into_iter().nth(place));
+    let found = found.ok_or_else(|| Refusal::not_found("Message not found"))?;
+    let mut answer = json_answer(StatusCode::CREATED, &found);
+    let applied = HeaderValue::from_static(REPRESENTATION);
+    answer.headers_mut().insert("preference-applied", applied);
+    Ok(answer)
+}
+
 /// `POST /api/conversations/{id}/messages`, in each of the forms of A5.2.
-pub(crate) async fn send(caller: Caller, Path(id): Path<String>, body: Object) -> Answer {
+pub(crate) async fn send(
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Object,
+) -> Answer {
     caller.needs("conversations:write")?;
     let conversation = find(&caller, &id).await?.id;
     let (text, reply_to) = match body.text("body") {
@@ -233,7 +262,12 @@ pub(crate) async fn send(caller: Caller, Path(id): Path<String>, body: Object) -
         body: text,
         reply_to: maybe_message(&reply_to)?,
     };
-    written(&id, caller.ask(command).await?)
+    let reply = caller.ask(command).await?;
+    let whole = prefers(&headers, REPRESENTATION) && caller.grant.has_fine("conversations:read");
+    match &reply {
+        Reply::Message(written) if whole => represented(&caller, conversation, *written).await,
+        _ => written(&id, reply),
+    }
 }
 
 /// `POST /api/conversations/{id}/editmessage`: with an empty text, deletes.
@@ -316,10 +350,18 @@ pub(crate) async fn send_file(Shared(state): Shared<Arc<State>>, request: Reques
     written(&id, caller.ask(command).await?)
 }
 
-/// `GET /api/data/{conversation}/{message}/{fileId}`: only of files that the message offers.
+/// How long a client waits for a file.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wait {
+    wait: Option<u64>,
+}
+
+/// `GET /api/data/{conversation}/{message}/{fileId}`: only of files that the message offers. One
+/// that is not here is fetched, and waited for as long as `wait` says.
 pub(crate) async fn data(
     caller: Caller,
     Path((id, message, file)): Path<(String, String, String)>,
+    Query(Wait { wait }): Query<Wait>,
     headers: HeaderMap,
 ) -> Answer {
     caller.needs("files:read")?;
@@ -330,20 +372,47 @@ pub(crate) async fn data(
         conversation,
         message,
     };
-    let found: SharedFile = match caller.state.ask(caller.account, command).await {
-        Ok(Reply::File(found)) if found.file_id == file => found,
-        _ => return Err(missing()),
+    let look = async || match caller.state.ask(caller.account, command.clone()).await {
+        Ok(Reply::File(found)) if found.file_id == file => Ok(found),
+        _ => Err(missing()),
     };
-    let path = found.path.filter(|_| found.status == FileStatus::Here);
-    let Some(path) = path else {
+    // Before the first look, so that nothing falls between.
+    let mut live = caller.state.node.subscribe();
+    let mut found: SharedFile = look().await?;
+    if found.status != FileStatus::Here {
         let accept = Command::AcceptFile {
             conversation,
             message,
         };
-        // It is fetched now, and may be asked for again.
-        let _asked = caller.state.ask(caller.account, accept).await;
-        return Err(missing());
-    };
+        let _fetched_already = caller.state.ask(caller.account, accept).await;
+        if prefers(&headers, ASYNC) {
+            let headers = [("retry-after", "2"), ("preference-applied", ASYNC)];
+            return Ok((StatusCode::ACCEPTED, headers).into_response());
+        }
+        let wait = wait.map_or(LONGEST_WAIT, Duration::from_secs);
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        while found.status != FileStatus::Here {
+            if found.status == FileStatus::Deleted {
+                return Err(missing());
+            }
+            let next = tokio::select! {
+                next = timeout_at(deadline, live.recv()) => next,
+                () = caller.state.stop.cancelled() => return Err(missing()),
+                () = caller.grant.until_ended() => return Err(missing()),
+            };
+            let changed = match next {
+                Ok(Ok(event)) => {
+                    matches!(&event.body, EventBody::FileChanged { message: one, .. } if *one == message)
+                }
+                Ok(Err(RecvError::Lagged(_))) => true,
+                Ok(Err(RecvError::Closed)) | Err(_) => return Err(missing()),
+            };
+            if changed {
+                found = look().await?;
+            }
+        }
+    }
+    let path = found.path.ok_or_else(missing)?;
     let etag = format!("\"{}\"", found.sha3sum);
     let mut answer: Response =
         crate::routes::files::answer(&path, &found.name, &etag, &headers).await?;

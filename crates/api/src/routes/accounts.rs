@@ -19,6 +19,7 @@ use super::unexpected;
 use crate::access::Grant;
 use crate::body::{Input, LargeInput};
 use crate::error::{ApiError, Problem};
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{
     Account, ChangeAccount, ExportAccount, Exported, ImportAccount, NewAccount, Progress,
@@ -33,7 +34,8 @@ const PROGRESS_QUEUE: usize = 16;
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
-) -> Result<Json<Vec<Account>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Account>, ApiError> {
     let mut accounts = Vec::new();
     for summary in state.node.accounts() {
         if !grant.covers_account(Some(summary.account)) {
@@ -41,7 +43,7 @@ pub(crate) async fn list(
         }
         accounts.push(identity_or_failed(&state, summary).await?);
     }
-    Ok(Json(accounts))
+    Ok(page.of(accounts))
 }
 
 /// Makes an account: keys of its own, known nowhere else. Takes some seconds; with

@@ -9,6 +9,7 @@ use baraza_wire::ConversationId;
 use super::{contact_id, conversation_id, names, unexpected};
 use crate::body::Input;
 use crate::error::ApiError;
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{AddContact, Asked, Contact, ContactRequest};
 
@@ -19,9 +20,11 @@ use crate::types::{AddContact, Asked, Contact, ContactRequest};
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
-) -> Result<Json<Vec<Contact>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Contact>, ApiError> {
     let account = state.account(&account)?;
-    contacts(&state, account).await.map(Json)
+    let list = contacts(&state, account).await?;
+    Ok(page.of(list))
 }
 
 /// Adds a contact and asks it. Asks again if it is a contact already; unblocks a blocked one. A
@@ -150,9 +153,11 @@ pub(crate) async fn unblock(
 pub(crate) async fn requests(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
-) -> Result<Json<Vec<ContactRequest>>, ApiError> {
+    page: Page,
+) -> Result<Paged<ContactRequest>, ApiError> {
     let account = state.account(&account)?;
-    pending(&state, account).await.map(Json)
+    let list = pending(&state, account).await?;
+    Ok(page.of(list))
 }
 
 /// Accepts a request. The event `conversation_ready` follows when the conversation has been

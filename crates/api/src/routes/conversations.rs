@@ -11,6 +11,7 @@ use super::{conversation_id, message_id, unexpected};
 use crate::access::Grant;
 use crate::body::{Input, Params};
 use crate::error::ApiError;
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{
     Conversation, DeliveryReport, MarkRead, Member, MessagePage, MessageView, NewMessage, Written,
@@ -29,11 +30,12 @@ pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
     Path(account): Path<String>,
-) -> Result<Json<Vec<Conversation>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Conversation>, ApiError> {
     let account = state.account(&account)?;
     let mut list = conversations(&state, account).await?;
     list.retain(|conversation| grant.covers_conversation(Some(conversation.id)));
-    Ok(Json(list))
+    Ok(page.of(list))
 }
 
 /// A conversation.
@@ -64,14 +66,15 @@ pub(crate) async fn show(
 pub(crate) async fn members(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
-) -> Result<Json<Vec<Member>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Member>, ApiError> {
     let account = state.account(&account)?;
     let conversation = conversation_id(&conversation)?;
     match state
         .ask(account, Command::Members { conversation })
         .await?
     {
-        Reply::Members(members) => Ok(Json(members.into_iter().map(Into::into).collect())),
+        Reply::Members(members) => Ok(page.of(members.into_iter().map(Into::into).collect())),
         other => Err(unexpected(other)),
     }
 }
@@ -79,7 +82,7 @@ pub(crate) async fn members(
 /// Which part of the history.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+pub(crate) struct Part {
     before: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
@@ -96,7 +99,7 @@ pub(crate) struct Page {
 pub(crate) async fn history(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
-    Params(page): Params<Page>,
+    Params(page): Params<Part>,
 ) -> Result<Json<MessagePage>, ApiError> {
     let account = state.account(&account)?;
     let conversation = conversation_id(&conversation)?;

@@ -13,6 +13,7 @@ use baraza_wire::DeviceId;
 use super::{conversation_id, unexpected};
 use crate::body::Input;
 use crate::error::ApiError;
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{ChangeDevice, Device, RevokeDevice};
 
@@ -35,9 +36,11 @@ fn device_id(text: &str) -> Result<DeviceId, ApiError> {
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Path(account): Path<String>,
-) -> Result<Json<Vec<Device>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Device>, ApiError> {
     let account = state.account(&account)?;
-    devices(&state, account).await.map(Json)
+    let list = devices(&state, account).await?;
+    Ok(page.of(list))
 }
 
 /// Gives this device another name, which the account's other devices show, too.

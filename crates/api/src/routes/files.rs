@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::{conversation_id, message_id, unexpected};
 use crate::body::{Input, Params};
 use crate::error::ApiError;
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{AutoAccept, FileView, Written};
 
@@ -88,11 +89,12 @@ pub(crate) async fn send(
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Path((account, conversation)): Path<(String, String)>,
-) -> Result<Json<Vec<FileView>>, ApiError> {
+    page: Page,
+) -> Result<Paged<FileView>, ApiError> {
     let account = state.account(&account)?;
     let conversation = conversation_id(&conversation)?;
     match state.ask(account, Command::Files { conversation }).await? {
-        Reply::Files(files) => Ok(Json(files.into_iter().map(Into::into).collect())),
+        Reply::Files(files) => Ok(page.of(files.into_iter().map(Into::into).collect())),
         other => Err(unexpected(other)),
     }
 }

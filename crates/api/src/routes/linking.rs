@@ -32,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
     /// Wait for a revision above this one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::whole")]
     after: u64,
 }
 

@@ -10,18 +10,22 @@ use axum::{Extension, Json};
 use crate::access::{CODE_LIFETIME, Grant, Holder, SESSION_IDLE};
 use crate::body::Input;
 use crate::error::ApiError;
+use crate::guard::Secure;
+use crate::paging::{Page, Paged};
 use crate::server::{Peer, State};
 use crate::types::{Caller, Login, LoginCode, NewLoginPassword, Session};
 
 fn cookie(
     state: &State,
+    secure: Option<Extension<Secure>>,
     secret: &str,
     seconds: u64,
 ) -> AppendHeaders<[(header::HeaderName, String); 1]> {
+    let secure = secure.map_or("", |_| "; Secure");
     AppendHeaders([(
         header::SET_COOKIE,
         format!(
-            "{}={secret}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}",
+            "{}={secret}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}",
             state.access.cookie_name()
         ),
     )])
@@ -38,6 +42,7 @@ fn cookie(
 pub(crate) async fn sign_in(
     Shared(state): Shared<Arc<State>>,
     Extension(Peer(peer)): Extension<Peer>,
+    secure: Option<Extension<Secure>>,
     headers: HeaderMap,
     Input(login): Input<Login>,
 ) -> Result<Response, ApiError> {
@@ -58,7 +63,7 @@ pub(crate) async fn sign_in(
     };
     Ok((
         StatusCode::NO_CONTENT,
-        cookie(&state, &secret, SESSION_IDLE.as_secs()),
+        cookie(&state, secure, &secret, SESSION_IDLE.as_secs()),
     )
         .into_response())
 }
@@ -69,6 +74,7 @@ pub(crate) async fn sign_in(
 pub(crate) async fn show(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
+    secure: Option<Extension<Secure>>,
     headers: HeaderMap,
 ) -> Response {
     let (kind, session) = match grant.holder() {
@@ -88,7 +94,7 @@ pub(crate) async fn show(
     .into_response();
     let again = session.and_then(|_| crate::guard::cookie(&headers, state.access.cookie_name()));
     if let Some(secret) = again {
-        let AppendHeaders([(name, value)]) = cookie(&state, secret, SESSION_IDLE.as_secs());
+        let AppendHeaders([(name, value)]) = cookie(&state, secure, secret, SESSION_IDLE.as_secs());
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }
@@ -102,13 +108,14 @@ pub(crate) async fn show(
 pub(crate) async fn sign_out(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
+    secure: Option<Extension<Secure>>,
 ) -> Result<Response, ApiError> {
     let Holder::Session(id) = grant.holder() else {
         let text = "this is no browser that signed in";
         return Err(ApiError::conflict("no_session", text));
     };
     state.access.sign_out(*id).await?;
-    Ok((StatusCode::NO_CONTENT, cookie(&state, "", 0)).into_response())
+    Ok((StatusCode::NO_CONTENT, cookie(&state, secure, "", 0)).into_response())
 }
 
 /// A new code that signs a browser in, once and within five minutes: at
@@ -127,11 +134,17 @@ pub(crate) async fn code(Shared(state): Shared<Arc<State>>) -> (StatusCode, Json
 /// so.
 #[utoipa::path(put, path = "/api/v1/session/password", tag = "session",
     request_body = NewLoginPassword,
-    responses((status = 204), (status = 422, body = crate::error::Problem)))]
+    responses((status = 204), (status = 409, body = crate::error::Problem),
+        (status = 422, body = crate::error::Problem)))]
 pub(crate) async fn set_password(
     Shared(state): Shared<Arc<State>>,
     Input(new): Input<NewLoginPassword>,
 ) -> Result<StatusCode, ApiError> {
+    if new.password.is_none() && state.elsewhere {
+        let text = "other machines reach this node: without a password, it would not be started";
+        return Err(ApiError::conflict("password_needed_elsewhere", text)
+            .hint("set another one, or start the node without --tls-cert"));
+    }
     state.access.set_password(new.password).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -142,7 +155,8 @@ pub(crate) async fn set_password(
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
-) -> Result<Json<Vec<Session>>, ApiError> {
+    page: Page,
+) -> Result<Paged<Session>, ApiError> {
     let rows = state.access.sessions().await?;
     let sessions = rows.into_iter().map(|row| Session {
         current: *grant.holder() == Holder::Session(row.id),
@@ -152,7 +166,7 @@ pub(crate) async fn list(
         used: row.used,
         expires: row.used.saturating_add(SESSION_IDLE),
     });
-    Ok(Json(sessions.collect()))
+    Ok(page.of(sessions.collect()))
 }
 
 /// Signs a browser out.

@@ -12,6 +12,7 @@ use super::conversation_id;
 use crate::access::{Grant, Scope, TOKEN_LIFETIME, Wanted, now, words};
 use crate::body::Input;
 use crate::error::ApiError;
+use crate::paging::{Page, Paged};
 use crate::server::State;
 use crate::types::{MadeToken, NewToken, TokenInfo, TokenScope};
 
@@ -38,9 +39,10 @@ impl From<TokenRow> for TokenInfo {
 pub(crate) async fn list(
     Shared(state): Shared<Arc<State>>,
     Extension(grant): Extension<Arc<Grant>>,
-) -> Result<Json<Vec<TokenInfo>>, ApiError> {
+    page: Page,
+) -> Result<Paged<TokenInfo>, ApiError> {
     let rows = state.access.tokens(&grant).await?;
-    Ok(Json(rows.into_iter().map(Into::into).collect()))
+    Ok(page.of(rows.into_iter().map(Into::into).collect()))
 }
 
 /// Makes a token for a program, which may do no more than who makes it.

@@ -80,7 +80,9 @@ pub(crate) struct Wanted {
     conversation: Option<String>,
     author: Option<String>,
     kind: Option<String>,
+    #[serde(default, deserialize_with = "crate::body::maybe_whole")]
     after: Option<u64>,
+    #[serde(default, deserialize_with = "crate::body::maybe_whole")]
     before: Option<u64>,
     next: Option<i64>,
     limit: Option<usize>,
@@ -95,7 +97,8 @@ pub(crate) struct Wanted {
             without regard to case and accents; `\"in a row\"`, `begin*`"),
         ("conversation" = Option<String>, Query, description = "Only there"),
         ("author" = Option<String>, Query, description = "Only of this Jami ID"),
-        ("kind" = Option<String>, Query, description = "`text`, `file` or `media`, or several \
+        ("kind" = Option<String>, Query, example = "file",
+            pattern = "^(text|file|media)?(,(text|file|media)?)*$", description = "`text`, `file` or `media`, or several \
             separated by commas"),
         ("after" = Option<u64>, Query, description = "From this second since 1970 on"),
         ("before" = Option<u64>, Query, description = "Before this second since 1970"),

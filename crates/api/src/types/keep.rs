@@ -41,6 +41,7 @@ pub struct BackupSchedule {
     #[schema(value_type = String)]
     pub directory: PathBuf,
     /// Seconds from one to the next, at least 60.
+    #[serde(deserialize_with = "crate::body::whole")]
     pub every: u64,
     /// How many are kept, at most 1000; older ones are removed.
     pub keep: u32,
@@ -130,13 +131,13 @@ pub struct ImportConversation {
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct BundleInfo {
     /// Which conversation.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::ConversationId)]
     pub conversation: ConversationId,
     /// Its newest message: give it as `since` the next time.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::MessageId)]
     pub mark: CommitId,
     /// What a receiver must have already.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::MessageId>)]
     pub since: Option<CommitId>,
     /// Bytes of content.
     pub bytes: u64,

@@ -24,7 +24,7 @@ pub struct LinkPin {
     #[schema(example = "4vss3kcs")]
     pub pin: String,
     /// When it is of no use any more: ten minutes later.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub expires: UnixTime,
     /// Whether the new device must also know the account's password. Without a password,
     /// the account lies on the DHT protected by the PIN alone: setting one is advisable.
@@ -89,7 +89,7 @@ pub struct LinkStatus {
     /// Rises with each change: ask for the next one with `after`.
     pub revision: u64,
     /// `INIT`, `TOKEN_AVAILABLE`, `CONNECTING`, `AUTHENTICATING`, `IN_PROGRESS` or `DONE`.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::LinkState)]
     pub state: core::LinkState,
     /// On the new device: what the other one is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,22 +102,22 @@ pub struct LinkStatus {
     pub needs_password: Option<bool>,
     /// On the new device, when authenticating: the account that it will be a device of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::JamiId>)]
     pub peer_id: Option<AccountId>,
     /// On the device that has the account: the temporary id of the new device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::DeviceId>)]
     pub peer_device: Option<DeviceId>,
     /// Passwords that were wrong; the third one ends it.
     pub wrong_passwords: u32,
     /// When done, unless a device was linked: `network`, `timeout`, `auth_error`, `canceled`,
     /// `unknown` (the other device broke the rules) or `not_added`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::LinkError>)]
     pub error: Option<core::LinkError>,
     /// On the new device, when done: the account's local name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::LocalName>)]
     pub account: Option<LocalId>,
 }
 

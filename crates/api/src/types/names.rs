@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegisteredName {
     /// Whose it is: a Jami ID.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::JamiId)]
     pub id: AccountId,
     /// The name.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct RegisteredName {
     /// Whether the owner's signature proves that it was wanted.
     pub signed: bool,
     /// When the server said so.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub resolved: UnixTime,
     /// Whether it was known from before, and the server was not asked now.
     pub cached: bool,

@@ -10,6 +10,7 @@ secret_debug!(Login, LoginCode, NewLoginPassword);
 /// Signs a browser in: with a code or with the password.
 #[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "password": "a long sentence of one's own" }))]
 pub struct Login {
     /// A code of `baraza open`: holds once, for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,18 +47,18 @@ pub struct Caller {
     pub scopes: Vec<String>,
     /// For which accounts (local names); none: for all.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<super::ids::LocalName>)]
     pub accounts: Vec<LocalId>,
     /// For which conversations; none: for all.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<super::ids::ConversationId>)]
     pub conversations: Vec<ConversationId>,
     /// The number of the session, if it is one.
     #[serde(default)]
     pub session: Option<u64>,
     /// When it ends, if it is not used before, in milliseconds since 1970.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<super::ids::Time>)]
     pub expires: Option<UnixTime>,
     /// Whether a password is set to sign in with.
     pub password_set: bool,
@@ -71,13 +72,13 @@ pub struct Session {
     /// What it calls itself.
     pub client: String,
     /// When it signed in, in milliseconds since 1970.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub created: UnixTime,
     /// When it last asked for something.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub used: UnixTime,
     /// When it ends, if it is not used before.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub expires: UnixTime,
     /// Whether it is the one that asks.
     pub current: bool,

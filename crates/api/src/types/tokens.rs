@@ -31,7 +31,11 @@ pub struct NewToken {
     #[schema(max_items = 100)]
     pub conversations: Vec<String>,
     /// For how many seconds; 90 days if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::body::maybe_whole"
+    )]
     #[schema(minimum = 1, example = 2_592_000)]
     pub expires_in: Option<u64>,
     /// Whether it holds until it is revoked.
@@ -55,6 +59,7 @@ pub enum TokenScope {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct TokenInfo {
     /// Its id.
+    #[schema(example = "0f8fad5b-d9cb-469f-a165-70867728950e")]
     pub id: String,
     /// Its first characters, to tell it by.
     pub prefix: String,
@@ -63,21 +68,21 @@ pub struct TokenInfo {
     /// What it may do.
     pub scopes: Vec<String>,
     /// For which accounts (local names); none: for all.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<super::ids::LocalName>)]
     pub accounts: Vec<LocalId>,
     /// For which conversations; none: for all.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<super::ids::ConversationId>)]
     pub conversations: Vec<ConversationId>,
     /// The id of the token it was made with, if it was not the owner's.
     pub parent: Option<String>,
     /// When it was made, in milliseconds since 1970.
-    #[schema(value_type = u64)]
+    #[schema(value_type = super::ids::Time)]
     pub created: UnixTime,
     /// When it ends.
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<super::ids::Time>)]
     pub expires: Option<UnixTime>,
     /// When it was last used.
-    #[schema(value_type = Option<u64>)]
+    #[schema(value_type = Option<super::ids::Time>)]
     pub used: Option<UnixTime>,
 }
 

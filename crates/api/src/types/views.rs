@@ -14,15 +14,15 @@ pub struct EntryPage {
     /// Entries, newest first. There may be fewer than asked for where texts are long.
     pub entries: Vec<Entry>,
     /// For the page of older ones: give it as `before`. None if there are no older ones.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::MessageId>)]
     pub older: Option<CommitId>,
     /// For the page of newer ones: give it as `after`. None if this page has the newest.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::MessageId>)]
     pub newer: Option<CommitId>,
     /// How many messages of others are unread in the conversation.
     pub unread: u64,
     /// The first of them.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::MessageId>)]
     pub first_unread: Option<CommitId>,
 }
 
@@ -30,14 +30,14 @@ pub struct EntryPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     /// Its commit: what it is named by, whatever its wording.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::MessageId)]
     pub id: CommitId,
     /// Whose.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::JamiId)]
     pub author: AccountId,
     /// `text`, `file`, `call`, `member`, `vote`, `profile`, `begin`, or `other` for what
     /// this version does not know.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::EntryKind)]
     pub kind: EntryKind,
     /// The type of the commit.
     #[serde(rename = "type")]
@@ -55,7 +55,7 @@ pub struct Entry {
     /// Whether its author took it back.
     pub deleted: bool,
     /// The message it answers.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::ids::MessageId>)]
     pub reply_to: Option<CommitId>,
     /// Older wordings, the latest first.
     pub editions: Vec<Edition>,
@@ -76,7 +76,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Edition {
     /// Its commit.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::MessageId)]
     pub id: CommitId,
     /// When it was written, in seconds since 1970.
     pub timestamp: u64,
@@ -88,10 +88,10 @@ pub struct Edition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reaction {
     /// Its commit, which is edited to take it back.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::MessageId)]
     pub id: CommitId,
     /// Whose.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::JamiId)]
     pub author: AccountId,
     /// What.
     pub emoji: String,
@@ -110,10 +110,10 @@ pub struct ReactionCount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberStatus {
     /// Who.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::JamiId)]
     pub id: AccountId,
     /// `sending`: on none of its devices; `sent`: on one; `displayed`: it has read it.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::Reached)]
     pub status: Status,
 }
 
@@ -143,16 +143,16 @@ pub struct SearchPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Found {
     /// Where.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::ConversationId)]
     pub conversation: ConversationId,
     /// Which.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::MessageId)]
     pub id: CommitId,
     /// Whose.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::JamiId)]
     pub author: AccountId,
     /// `text` or `file`.
-    #[schema(value_type = String)]
+    #[schema(value_type = super::ids::EntryKind)]
     pub kind: EntryKind,
     /// The author's date, in seconds since 1970.
     pub timestamp: u64,

@@ -174,6 +174,47 @@ async fn account_conversations_and_messages_have_the_known_shapes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_may_have_the_message_back_and_a_token_for_several_says_which() {
+    let server = Server::start().await;
+    let (first, _) = bot(&server).await;
+    let (second, _) = bot(&server).await;
+    let wanted = json!({ "label": "both", "scopes": ["read", "send"] }).to_string();
+    let (_, made) = server.ask("POST", "/api/v1/tokens", &wanted).await;
+    let token = made["token"].as_str().unwrap();
+    for account in [&first, &second] {
+        let group = group(&server, account).await;
+        let path = format!("/api/conversations?account={account}");
+        let (status, list) = ask(&server, token, "GET", &path, "").await;
+        assert_eq!((status, &list[0]["id"]), (200, &json!(group)), "{list}");
+        assert_eq!(list.as_array().unwrap().len(), 1);
+        let path = format!("/api/conversations/{group}/messages?account={account}");
+        let headers = format!(
+            "authorization: Bearer {token}\r\nprefer: handling=lenient, return=representation\r\n"
+        );
+        let body = r#"{"body": "hello"}"#;
+        let (status, answer) = server.with("POST", &path, &headers, body).await;
+        assert_eq!(status, 201, "{answer}");
+        assert!(
+            answer.contains("preference-applied: return=representation\r\n"),
+            "{answer}"
+        );
+        let message = json_of(&answer);
+        assert_eq!(
+            (&message["body"], &message["type"]),
+            (&json!("hello"), &json!("text/plain"))
+        );
+        let headers = format!("authorization: Bearer {token}\r\njami-account: {account}\r\n");
+        let path = format!("/api/conversations/{group}/messages");
+        let (_, listed) = server.with("GET", &path, &headers, "").await;
+        let listed = json_of(&listed);
+        assert_eq!(listed.as_array().unwrap().last(), Some(&message));
+    }
+    let nobody = format!("/api/conversations?account={}", "0".repeat(16));
+    let unknown = (404, json!({ "error": "Account not found" }));
+    assert_eq!(ask(&server, token, "GET", &nobody, "").await, unknown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contacts_requests_and_tokens_have_the_known_texts() {
     let server = Server::start().await;
     let (account, token) = bot(&server).await;

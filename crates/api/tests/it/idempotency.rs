@@ -124,3 +124,53 @@ async fn of_many_at_once_one_is_done() {
     let text = history.to_string();
     assert_eq!(text.matches("hello").count(), 1, "{text}");
 }
+
+/// The directory of a conversation's objects.
+fn objects(dir: &std::path::Path, chat: &str) -> Option<std::path::PathBuf> {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let inside = path.components().any(|part| part.as_os_str() == chat);
+        if inside && path.ends_with("objects") {
+            return Some(path);
+        }
+        if let Some(found) = objects(&path, chat) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// A failure may come after something was written: nobody knows, and nothing is done again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_in_a_failure_is_not_done_again() {
+    let server = Server::start().await;
+    let (chat, _) = group(&server).await;
+    let id = chat.rsplit('/').next().unwrap();
+    let objects = objects(server.dir.path(), id).unwrap();
+    let aside = objects.with_extension("aside");
+    std::fs::rename(&objects, &aside).unwrap();
+    std::fs::write(&objects, "no directory").unwrap();
+    let messages = format!("{chat}/messages");
+    let hello = r#"{"body": "hello"}"#;
+    let (status, failed) = post(&server, &messages, "k1", JSON, hello).await;
+    assert_eq!(status, 500, "{failed}");
+    std::fs::remove_file(&objects).unwrap();
+    std::fs::rename(&aside, &objects).unwrap();
+    for _ in 0..2 {
+        let (status, again) = post(&server, &messages, "k1", JSON, hello).await;
+        assert_eq!(
+            (status, &json_of(&again)["code"]),
+            (409, &"outcome_unknown".into()),
+            "{again}"
+        );
+    }
+    let server = server.restart().await;
+    let (status, again) = post(&server, &messages, "k1", JSON, hello).await;
+    assert_eq!(status, 409, "{again}");
+    assert_eq!(post(&server, &messages, "k2", JSON, hello).await.0, 201);
+    let (_, history) = server.ask("GET", &format!("{chat}/entries"), "").await;
+    assert_eq!(history.to_string().matches("hello").count(), 1, "{history}");
+}

@@ -174,10 +174,12 @@ async fn an_address_beyond_loopback_is_refused() {
             address: "0.0.0.0:0".parse().unwrap(),
             hosts: Vec::new(),
             compat: true,
+            elsewhere: None,
             data_dir: dir.path().to_owned(),
+            patience: baraza_api::Patience::default(),
         },
     )
     .await;
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("no encryption"), "{text}");
+    assert!(text.contains("without encryption"), "{text}");
 }

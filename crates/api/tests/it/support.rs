@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use baraza_api::auth::Token;
-use baraza_api::{ApiConfig, ApiServer};
+use baraza_api::{ApiConfig, ApiServer, Patience};
 use baraza_core::{Node, NodeConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,11 +17,17 @@ pub(crate) struct Server {
     pub(crate) node: Node,
     pub(crate) api: ApiServer,
     token: String,
+    patience: Patience,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
+        Self::start_with(Patience::default()).await
+    }
+
+    /// One whose deliveries to webhooks are so patient.
+    pub(crate) async fn start_with(patience: Patience) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), patience).await
     }
 
     /// The same node, started again.
@@ -29,10 +35,10 @@ impl Server {
         self.api.shutdown().await;
         self.node.shutdown().await;
         drop(self.node);
-        Self::start_in(self.dir).await
+        Self::start_in(self.dir, self.patience).await
     }
 
-    async fn start_in(dir: tempfile::TempDir) -> Self {
+    async fn start_in(dir: tempfile::TempDir, patience: Patience) -> Self {
         let mut config = NodeConfig::new(dir.path());
         config.loopback = true;
         let node = Node::open(config).await.unwrap();
@@ -40,9 +46,11 @@ impl Server {
             node.clone(),
             ApiConfig {
                 address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                elsewhere: None,
                 hosts: Vec::new(),
                 compat: true,
                 data_dir: dir.path().to_owned(),
+                patience: patience.clone(),
             },
         )
         .await
@@ -53,6 +61,7 @@ impl Server {
             node,
             api,
             token,
+            patience,
         }
     }
 

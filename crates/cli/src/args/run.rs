@@ -1,6 +1,7 @@
 //! How the node runs, and what servers log.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -50,13 +51,21 @@ pub(crate) struct RunOptions {
     /// Use the loopback interface only, for tests
     #[arg(long, hide = true)]
     pub(crate) loopback: bool,
-    /// Where the API listens [default: 127.0.0.1:8222, or any free port if that is in use]
+    /// Where the API listens [default: 127.0.0.1:8222, or any free port if that is in use];
+    /// where other machines reach it, it needs a certificate and a password (`baraza session
+    /// password`)
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) api: Option<SocketAddr>,
-    /// Name by which the API may be asked beside loopback's; without one it listens on
-    /// loopback only
+    /// Name by which the API may be asked beside loopback's and its address
     #[arg(long, value_name = "NAME")]
     pub(crate) api_host: Vec<String>,
+    /// Certificate chain for https at --api, PEM; read again when it changes, and at SIGHUP.
+    /// Programs on this machine then use a port of their own
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "api")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Serve the local API of the existing Jami client beside our own, for its bots (with
     /// tokens of `baraza token create`)
     #[arg(long)]

@@ -149,9 +149,9 @@ impl Node {
     ) -> Result<BundleReport, NodeError> {
         let spool = self.account_directory(account);
         let read = tokio::task::spawn_blocking(move || {
-            let input = File::open(&file).map_err(|source| NodeError::Io {
-                path: file.clone(),
-                source,
+            // Whoever asks named the file: what is wrong with it is theirs to hear.
+            let input = File::open(&file).map_err(|error| {
+                NodeError::Refused(format!("cannot read {}: {error}", file.display()))
             })?;
             let limits = PackLimits::default();
             Bundle::read(input, &spool, &limits, now().unix).map_err(refused)

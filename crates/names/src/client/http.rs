@@ -76,7 +76,9 @@ impl HttpClient {
             .ok_or_else(|| unsent("the address is not one of a server"))?;
         let posts = ask.method() == "POST";
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.once(&url, ask).await?;
+            let answer = self
+                .once(&url, question(&url, ask)?, Reach::Anywhere)
+                .await?;
             let status = answer.status().as_u16();
             let moved = match status {
                 307 | 308 => true,
@@ -103,7 +105,13 @@ impl HttpClient {
         Err(unsent("it redirects again and again"))
     }
 
-    async fn once(&self, url: &Url, ask: &Ask) -> Result<Response<Incoming>, Unreachable> {
+    /// One request, over a connection of its own.
+    pub(super) async fn once(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        reach: Reach,
+    ) -> Result<Response<Incoming>, Unreachable> {
         let host = url.host().ok_or_else(|| unsent("it has no host"))?;
         let port = url
             .port_or_known_default()
@@ -119,7 +127,12 @@ impl HttpClient {
             }
         };
         if url.scheme() != "https" {
-            return exchange(stream, url, ask).await;
+            // What the name leads to, not what it looks like.
+            let near = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+            if reach == Reach::PlainOnlyHere && !near {
+                return Err(unsent("without https, only this machine is asked"));
+            }
+            return exchange(stream, request).await;
         }
         let name = match &host {
             Host::Domain(name) => ServerName::try_from((*name).to_owned())
@@ -139,7 +152,7 @@ impl HttpClient {
             }
             Err(_elapsed) => return Err(unsent("no secure connection in time")),
         };
-        exchange(stream, url, ask).await
+        exchange(stream, request).await
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Unreachable> {
@@ -174,7 +187,7 @@ fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, Unreachable> {
     Ok(Arc::new(config))
 }
 
-fn unsent(reason: &str) -> Unreachable {
+pub(super) fn unsent(reason: &str) -> Unreachable {
     Unreachable {
         reason: reason.to_owned(),
         sent: false,
@@ -206,15 +219,55 @@ async fn connect(host: &Host<&str>, port: u16) -> Result<TcpStream, Unreachable>
     })
 }
 
-/// Sends the question over a connection.
-async fn exchange<S>(stream: S, url: &Url, ask: &Ask) -> Result<Response<Incoming>, Unreachable>
+/// Whom a client talks to without https.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Everybody.
+    Anywhere,
+    /// Programs on this machine.
+    PlainOnlyHere,
+}
+
+/// A request to an address, with what all of them have.
+pub(super) fn request(url: &Url, method: Method) -> hyper::http::request::Builder {
+    let host = match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::HOST, host)
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::CONNECTION, "close")
+}
+
+/// A question as a request.
+fn question(url: &Url, ask: &Ask) -> Result<Request<Full<Bytes>>, Unreachable> {
+    let posts = ask.method() == "POST";
+    request(url, if posts { Method::POST } else { Method::GET })
+        .body(Full::new(Bytes::from(ask.body().to_owned())))
+        .map_err(|_| unsent("the question cannot be asked over HTTP"))
+}
+
+/// Sends a request over a connection.
+async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Unreachable>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let posts = ask.method() == "POST";
+    let sent = request.method() == Method::POST;
     let failed = |error: hyper::Error| Unreachable {
         reason: format!("no answer of HTTP: {error}"),
-        sent: posts,
+        sent,
     };
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD)
@@ -223,25 +276,11 @@ where
         .map_err(failed)?;
     // Ends when the answer is read or let go of.
     drop(tokio::spawn(connection));
-    let host = match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (host, _) => host.unwrap_or_default().to_owned(),
-    };
-    let request = Request::builder()
-        .method(if posts { Method::POST } else { Method::GET })
-        .uri(url.path())
-        .header(header::HOST, host)
-        .header(header::ACCEPT, "*/*")
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::CONNECTION, "close")
-        .body(Full::new(Bytes::from(ask.body().to_owned())))
-        .map_err(|_| unsent("the question cannot be asked over HTTP"))?;
     sender.send_request(request).await.map_err(failed)
 }
 
 /// Reads an answer.
-async fn read(answer: Response<Incoming>, posts: bool) -> Result<Answer, Unreachable> {
+pub(super) async fn read(answer: Response<Incoming>, posts: bool) -> Result<Answer, Unreachable> {
     let status = answer.status().as_u16();
     let header = answer.headers().get(header::RETRY_AFTER);
     let retry_after = retry_after(header.and_then(|value| value.to_str().ok()));

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::source::Rate;
-use super::tls::TlsFiles;
 use crate::confusable::Likeness;
 use crate::name::{Name, NameError};
+use crate::tls::TlsFiles;
 
 /// What a server is told when it starts.
 #[derive(Debug, Clone)]

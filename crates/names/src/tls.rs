@@ -1,10 +1,11 @@
-//! TLS by the server itself, with a certificate that is read again when it is renewed.
+//! TLS by a server itself, with a certificate that is read again when it is renewed: for the
+//! server of names and for the API of a node.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -15,6 +16,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Longest file of a certificate chain or key.
 const MAX_FILE: u64 = 1 << 20;
+/// How often the files of the certificate are looked at.
+const RENEWAL_TIME: Duration = Duration::from_secs(30);
+/// How long a handshake may take.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// Where certificate chain and key are, both PEM.
 #[derive(Debug, Clone)]
@@ -26,7 +31,7 @@ pub struct TlsFiles {
 }
 
 /// What is used for new connections.
-pub(super) struct Tls {
+pub struct Tls {
     files: TlsFiles,
     current: RwLock<(Arc<CertifiedKey>, [Option<SystemTime>; 2])>,
 }
@@ -39,7 +44,10 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Reads both files.
-    pub(super) fn load(files: TlsFiles) -> io::Result<Arc<Self>> {
+    ///
+    /// # Errors
+    /// If they cannot be read, are something else, or do not belong together.
+    pub fn load(files: TlsFiles) -> io::Result<Arc<Self>> {
         let times = times(&files);
         let current = RwLock::new((Arc::new(read(&files)?), times));
         Ok(Arc::new(Self { files, current }))
@@ -47,7 +55,10 @@ impl Tls {
 
     /// Reads both files again if they changed, or in any case; whether it did. The old
     /// certificate stays if the new one is no good.
-    pub(super) fn reload(&self, always: bool) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// If the new one is no good.
+    pub fn reload(&self, always: bool) -> io::Result<bool> {
         let times = times(&self.files);
         let known = self
             .current
@@ -62,8 +73,28 @@ impl Tls {
         Ok(true)
     }
 
+    /// Looks again and again whether the certificate was renewed; `renewed` is told when it
+    /// was.
+    pub async fn keep_fresh(&self, renewed: impl Fn()) {
+        let first = tokio::time::Instant::now() + RENEWAL_TIME;
+        let mut turns = tokio::time::interval_at(first, RENEWAL_TIME);
+        loop {
+            turns.tick().await;
+            match self.reload(false) {
+                Ok(true) => renewed(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the renewed certificate cannot be used, the old one stays");
+                }
+            }
+        }
+    }
+
     /// How handshakes are done.
-    pub(super) fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    ///
+    /// # Errors
+    /// If the library cannot do TLS.
+    pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, rustls::Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let resolver: Arc<Self> = Arc::clone(self);
         let mut config = ServerConfig::builder_with_provider(provider)
