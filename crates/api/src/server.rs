@@ -31,6 +31,7 @@ use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::idempotency::UnderWay;
 use crate::routes;
+use crate::routes::doctor::Practice;
 
 /// Name of the file in the data directory that says where the API is.
 pub const ADDRESS_FILE: &str = "api.json";
@@ -126,6 +127,7 @@ pub(crate) struct State {
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) under_way: UnderWay,
+    pub(crate) doctor: Practice,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -179,6 +181,7 @@ impl ApiServer {
             started: now(),
             counters: Counters::default(),
             under_way: UnderWay::default(),
+            doctor: Practice::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod doctor;
 mod names;
+mod network;
 mod relay;
 
 use std::net::SocketAddr;
@@ -9,7 +11,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::doctor::CheckName;
 pub(crate) use self::names::{NamesAction, NamesAdmin, NamesOptions};
+pub(crate) use self::network::NetworkAction;
 pub(crate) use self::relay::RelayOptions;
 use crate::error::EXIT_CODES;
 
@@ -212,6 +216,19 @@ pub(crate) enum Action {
     },
     /// Show how the node, its accounts and its connections are
     Status,
+    /// Show where the node begins in the network, or choose that
+    Network {
+        #[command(subcommand)]
+        action: NetworkAction,
+    },
+    /// Test network, clock, disk, backups and the rest: what is broken, why, and what to try
+    Doctor {
+        /// What to test; everything if left out
+        checks: Vec<CheckName>,
+        /// Print a report to show to others: without IDs, names and addresses
+        #[arg(long)]
+        report: bool,
+    },
     /// Tell why a message has not arrived everywhere, or that it has
     Why {
         /// The message; the newest of each conversation if left out
@@ -715,6 +732,19 @@ pub(crate) enum ContactAction {
     Block {
         /// Their Jami ID, or the beginning of a contact's
         id: String,
+    },
+    /// Show the devices of somebody, and whether their Jami ID was compared
+    Devices {
+        /// Their Jami ID, or the beginning of a contact's
+        id: String,
+    },
+    /// Note that you compared a Jami ID with what its owner showed you, on another way
+    Verify {
+        /// Their Jami ID, or the beginning of a contact's
+        id: String,
+        /// It does not count any more
+        #[arg(long)]
+        undo: bool,
     },
     /// Unblock somebody: they are a contact again
     Unblock {

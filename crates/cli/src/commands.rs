@@ -7,11 +7,13 @@ mod chat;
 mod contact;
 mod conversation;
 mod device;
+mod doctor;
 mod files;
 mod jami;
 pub(crate) mod linking;
 mod message;
 mod name;
+mod network;
 mod open;
 mod profile;
 mod request;
@@ -150,6 +152,8 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Open { print } => open::run(&context, print).await,
         Action::Session { action } => session::run(&context, action).await,
         Action::Token { action } => token::run(&context, action).await,
+        Action::Network { action } => network::run(&context, action).await,
+        Action::Doctor { checks, report } => doctor::run(&context, checks, report).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

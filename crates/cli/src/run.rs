@@ -1,6 +1,7 @@
 //! `baraza run`: the node.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 
 use baraza_api::monitor::MonitorServer;
 use baraza_api::{ApiConfig, ApiServeError, ApiServer};
@@ -36,6 +37,7 @@ pub(crate) async fn run(
     let mut config = NodeConfig::new(&data_dir);
     config.dht_port = options.listen;
     config.loopback = options.loopback;
+    config.bootstrap_given = options.no_bootstrap || !options.bootstrap.is_empty();
     config.bootstrap = match (options.no_bootstrap, options.bootstrap) {
         (true, _) => Vec::new(),
         (false, given) if given.is_empty() => vec![PUBLIC_BOOTSTRAP.to_owned()],
@@ -51,7 +53,7 @@ pub(crate) async fn run(
         compat: options.compat_api,
         data_dir: data_dir.clone(),
     };
-    let served = match options.api {
+    let served = match same_api().or(options.api) {
         Some(address) => ApiServer::start(node.clone(), api(address)).await,
         None => start_anywhere(&node, api).await,
     };
@@ -83,21 +85,52 @@ pub(crate) async fn run(
         None => None,
     };
 
-    let name = tokio::select! {
+    let why = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
         _ = terminate.recv() => "SIGTERM",
+        () = node.restart_wanted() => AGAIN,
     };
-    tracing::info!(signal = name, "shutting down");
+    tracing::info!(why, "shutting down");
+    let address = served.address();
     if let Some(monitor) = relaying {
         monitor.shutdown().await;
     }
     served.shutdown().await;
     // Whoever asks a second time does not want to wait.
     tokio::select! {
-        () = node.shutdown() => Ok(()),
-        _ = interrupt.recv() => Err(CliError::Interrupted),
-        _ = terminate.recv() => Err(CliError::Interrupted),
+        () = node.shutdown() => {}
+        _ = interrupt.recv() => return Err(CliError::Interrupted),
+        _ = terminate.recv() => return Err(CliError::Interrupted),
     }
+    match why {
+        AGAIN => Err(again(address)),
+        _ => Ok(()),
+    }
+}
+
+/// Why a node ends that is started again at once.
+const AGAIN: &str = "a restart";
+/// In the environment of a program that starts again: where its API was, which may be a port
+/// that the system chose.
+const SAME_API: &str = "BARAZA_SAME_API";
+
+/// Starts this program again with the same arguments, in its place. Comes back only if that
+/// fails. Nothing of the old one is left, no open file and no connection to the database.
+fn again(api: SocketAddr) -> CliError {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error.into(),
+    };
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(SAME_API, api.to_string())
+        .exec();
+    CliError::Other(format!("start the node again: baraza run ({error})"))
+}
+
+/// Where the API was before the program started again.
+fn same_api() -> Option<SocketAddr> {
+    std::env::var(SAME_API).ok()?.parse().ok()
 }
 
 /// Makes the node a relay.

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod compat;
+mod doctor;
 mod events;
 mod files;
 mod hostile;
 mod idempotency;
 mod limits;
 mod linking;
+mod restore;
 mod session;
 mod support;
 mod tokens;
