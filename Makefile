@@ -45,6 +45,7 @@ e2e: ## the app in a browser, on real nodes, with real Jami daemons; writes docs
 	@scripts/web.sh build
 	cargo build --locked --package baraza --bins
 	node web/e2e/run.mjs $(ARGS)
+	node web/e2e/more.mjs $(ARGS)
 
 fmt: ## format all code
 	cargo fmt --all

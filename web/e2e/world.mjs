@@ -74,6 +74,22 @@ export class Dht extends Lines {
   }
 }
 
+/** A directory of names. */
+export class Names {
+  static async start(port) {
+    const data = join(directory, 'names');
+    const program = spawn(BARAZA, ['names', '--data', data, '--listen', `127.0.0.1:${port}`], { stdio: 'ignore' });
+    running.push(program);
+    const names = new Names();
+    names.address = `http://127.0.0.1:${port}`;
+    for (let tries = 0; tries < 150; tries++) {
+      if (await fetch(names.address + '/name/nobody').catch(() => null)) return names;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    throw new Error('the name server does not answer');
+  }
+}
+
 /** A real Jami daemon: its commands are those of testing/peers/README.md. */
 export class Jami extends Lines {
   constructor(name) {

@@ -20,7 +20,7 @@ const patterns: RegExp[] = [];
 for (const [, text] of source.matchAll(/(?:\bt|\bknown)\(\s*'([^']+)'/g)) used.add(text!);
 for (const [, text] of source.matchAll(/'((?:check|unit)\.[a-z.]+)'/g)) used.add(text!);
 // Texts that hold `${…}`: in `t(…)`, and as the name of a key.
-for (const [, text] of source.matchAll(/(?:\bt\(|(?:key|yours) = )`([^`\s]*\$\{[^`]*)`/g)) {
+for (const [, text] of source.matchAll(/(?:\b(?:t|say)\(|(?:key|yours) = )`([^`\s]*\$\{[^`]*)`/g)) {
   const parts = text!.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.]/g, '\\.'));
   patterns.push(new RegExp('^' + parts.join('[a-z_]+') + '$'));
 }
@@ -68,4 +68,17 @@ test('every code that the node may give has words', () => {
   const schema = readFileSync('../docs/openapi.json', 'utf8');
   const pending = /what is being waited for: ([^.]*)\./.exec(schema)![1]!.match(/`(\w+)`/g)!;
   for (const code of pending) expect(en).toHaveProperty([`pending.${code.replaceAll('`', '')}`]);
+  // Of the doctor: what it found, how it is called, and what was measured.
+  const { CheckResult, Finding, Measured } = JSON.parse(schema).components.schemas;
+  const codes: [string, string[]][] = [
+    ['check', CheckResult.properties.check.enum],
+    ['verdict', CheckResult.properties.verdict.enum],
+    ['code', Finding.properties.code.enum],
+    ['fact', Measured.properties.name.enum],
+  ];
+  for (const [kind, all] of codes) {
+    expect(all.length, kind).toBeGreaterThan(3);
+    const named = Object.keys(en).filter((key) => key.startsWith(`doctor.${kind}.`));
+    expect(named.sort()).toEqual(all.map((code) => `doctor.${kind}.${code}`).sort());
+  }
 });

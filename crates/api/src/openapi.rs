@@ -15,8 +15,9 @@ use crate::access::{Need, need};
 use crate::error::PROBLEM;
 use crate::guard::SESSION_COOKIE;
 use crate::routes::{
-    accounts, backups, bundles, contacts, conversations, devices, events, files, groups, jami,
-    linking, names, profiles, session, signs, status, tokens, views, webhooks,
+    accounts, backups, bundles, contacts, conversations, devices, doctor, events, files, groups,
+    jami, linking, names, network, profiles, restore, safety, session, signs, status, tokens,
+    views, webhooks,
 };
 use crate::{error, types};
 
@@ -34,6 +35,8 @@ use crate::{error, types};
     ),
     paths(
         status::status, status::diagnostics,
+        doctor::last, doctor::examine, doctor::report,
+        network::show, network::choose, network::forget,
         session::show, session::sign_in, session::sign_out, session::code,
         session::set_password, session::list, session::revoke,
         tokens::list, tokens::create, tokens::revoke,
@@ -43,10 +46,10 @@ use crate::{error, types};
         linking::disable, linking::begin, linking::show, linking::confirm, linking::cancel,
         linking::add_device, linking::show_device, linking::confirm_device,
         linking::cancel_device,
-        backups::state, backups::make, backups::set_schedule, backups::end_schedule,
+        backups::state, backups::make, restore::upload, restore::restore, backups::set_schedule, backups::end_schedule,
         contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
         contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
-        contacts::block_asker,
+        contacts::block_asker, safety::peer_devices, safety::verify, safety::unverify,
         names::find, names::of, names::register, names::server, names::change_server,
         bundles::export, bundles::import,
         conversations::list, conversations::show, conversations::members,
@@ -66,7 +69,7 @@ use crate::{error, types};
     ),
     components(schemas(
         error::Problem, types::Progress, types::Account, types::Status, types::EventBatch,
-        types::keep::BackupProgress, types::keep::JamiProgress,
+        types::keep::BackupProgress, types::keep::RestoreProgress, types::keep::JamiProgress,
     )),
     security(("token" = []), ("session" = [])),
     modifiers(&Token, &Needs, &Refusals, &Keys, &Lists, &Names),

@@ -6,13 +6,17 @@ pub(crate) mod bundles;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod jami;
 pub(crate) mod linking;
 pub(crate) mod names;
+pub(crate) mod network;
 pub(crate) mod profiles;
+pub(crate) mod restore;
+pub(crate) mod safety;
 pub(crate) mod session;
 pub(crate) mod signs;
 pub(crate) mod status;
@@ -74,6 +78,11 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
         )
         .route("/profile", get(profiles::own).patch(profiles::change))
         .route("/contacts/{id}/profile", get(profiles::show))
+        .route("/contacts/{id}/devices", get(safety::peer_devices))
+        .route(
+            "/contacts/{id}/verified",
+            put(safety::verify).delete(safety::unverify),
+        )
         .route("/contacts/{id}/block", post(contacts::block))
         .route("/contacts/{id}/unblock", post(contacts::unblock))
         .route("/names", get(names::find).post(names::register))
@@ -169,6 +178,13 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
     // `nest` would answer `…/accounts/X` only without, and `/` only with a final slash.
     let v1 = Router::new()
         .route("/status", get(status::status))
+        .route("/network", get(network::show))
+        .route(
+            "/network/bootstrap",
+            put(network::choose).delete(network::forget),
+        )
+        .route("/doctor", get(doctor::last).post(doctor::examine))
+        .route("/doctor/report", get(doctor::report))
         .route(
             "/session",
             get(session::show)
@@ -186,6 +202,8 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
         .route("/accounts/link", post(linking::link))
         .route("/accounts/import-jami", post(jami::import_jami))
         .route("/backups", get(backups::state).post(backups::make))
+        .route("/backups/uploaded", put(restore::upload))
+        .route("/backups/restore", post(restore::restore))
         .route(
             "/backups/schedule",
             put(backups::set_schedule).delete(backups::end_schedule),

@@ -34,6 +34,7 @@ use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::idempotency::UnderWay;
 use crate::routes;
+use crate::routes::doctor::Practice;
 use crate::webhooks::{Patience, Webhooks};
 
 /// Name of the file in the data directory that says where the API is.
@@ -169,6 +170,7 @@ pub(crate) struct State {
     pub(crate) webhooks: Webhooks,
     /// Whether other machines reach it.
     pub(crate) elsewhere: bool,
+    pub(crate) doctor: Practice,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -232,6 +234,7 @@ impl ApiServer {
             under_way: UnderWay::default(),
             webhooks,
             elsewhere: outside.is_some(),
+            doctor: Practice::default(),
             stop: stop.clone(),
             tasks: tasks.clone(),
         });

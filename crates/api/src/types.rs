@@ -2,9 +2,11 @@
 //!
 //! Ids are lower-case hex texts, times milliseconds since 1970 unless the name says otherwise.
 
+pub mod doctor;
 pub(crate) mod ids;
 pub mod keep;
 pub mod names;
+pub mod network;
 mod views;
 
 use std::collections::BTreeMap;
@@ -195,6 +197,47 @@ impl From<core::OwnDevice> for Device {
             revoked: device.revoked,
             presence: device.presence,
             seen: device.seen,
+        }
+    }
+}
+
+/// The devices of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerDevices {
+    /// When a person compared their Jami ID with what they showed; none if nobody did.
+    #[schema(value_type = Option<u64>)]
+    pub verified: Option<UnixTime>,
+    /// Their devices, as far as they are known, revoked ones last.
+    pub devices: Vec<PeerDevice>,
+}
+
+/// A device of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerDevice {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: DeviceId,
+    /// Whether its account has revoked it.
+    pub revoked: bool,
+    /// `offline`, `available` (announced on the DHT) or `connected`.
+    #[schema(value_type = String)]
+    pub presence: Presence,
+    /// When it was last seen.
+    #[schema(value_type = u64)]
+    pub seen: UnixTime,
+}
+
+impl From<core::PeerDevices> for PeerDevices {
+    fn from(peer: core::PeerDevices) -> Self {
+        let devices = peer.devices.into_iter().map(|device| PeerDevice {
+            id: device.id,
+            revoked: device.revoked,
+            presence: device.presence,
+            seen: device.seen,
+        });
+        Self {
+            verified: peer.verified,
+            devices: devices.collect(),
         }
     }
 }

@@ -5,7 +5,9 @@ mod account;
 mod backup;
 mod conversation;
 mod device;
+mod doctor;
 mod names;
+mod network;
 mod people;
 mod relay;
 mod run;
@@ -21,7 +23,9 @@ pub(crate) use self::account::{AccountAction, PasswordOptions, Switch};
 pub(crate) use self::backup::{BackupAction, BackupOptions};
 pub(crate) use self::conversation::{ConversationAction, MessageAction};
 pub(crate) use self::device::DeviceAction;
+pub(crate) use self::doctor::CheckName;
 pub(crate) use self::names::{NamesAction, NamesAdmin, NamesOptions};
+pub(crate) use self::network::NetworkAction;
 pub(crate) use self::people::{ContactAction, NameAction, RequestAction};
 pub(crate) use self::relay::RelayOptions;
 pub(crate) use self::run::{DEFAULT_API, LogFormat, LogOptions, PUBLIC_BOOTSTRAP, RunOptions};
@@ -234,6 +238,19 @@ pub(crate) enum Action {
     },
     /// Show how the node, its accounts and its connections are
     Status,
+    /// Show where the node begins in the network, or choose that
+    Network {
+        #[command(subcommand)]
+        action: NetworkAction,
+    },
+    /// Test network, clock, disk, backups and the rest: what is broken, why, and what to try
+    Doctor {
+        /// What to test; everything if left out
+        checks: Vec<CheckName>,
+        /// Print a report to show to others: without IDs, names and addresses
+        #[arg(long)]
+        report: bool,
+    },
     /// Tell why a message has not arrived everywhere, or that it has
     Why {
         /// The message; the newest of each conversation if left out
@@ -411,6 +428,7 @@ mod tests {
         let Some(Action::Run(options)) = run.action else {
             panic!("another command")
         };
-        assert_eq!(options.bootstrap, [PUBLIC_BOOTSTRAP]);
+        // So that what `baraza network` was told is used.
+        assert!(options.bootstrap.is_empty());
     }
 }

@@ -7,12 +7,14 @@ mod chat;
 mod contact;
 mod conversation;
 mod device;
+mod doctor;
 mod files;
 mod jami;
 pub(crate) mod linking;
 pub(crate) mod manual;
 mod message;
 mod name;
+mod network;
 mod open;
 mod profile;
 mod request;
@@ -154,6 +156,8 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         Action::Session { action } => session::run(&context, action).await,
         Action::Token { action } => token::run(&context, action).await,
         Action::Webhook { action } => webhook::run(&context, action).await,
+        Action::Network { action } => network::run(&context, action).await,
+        Action::Doctor { checks, report } => doctor::run(&context, checks, report).await,
         Action::Status => status::run(&context).await,
         Action::Watch {
             since,

@@ -18,6 +18,7 @@ Exit codes:
   7    another node uses the data directory
   8    a conversation or a directory of names breaks a rule (… verify)
   9    the backup is damaged, cut short or none (backup verify, restore)
+  10   something is broken (doctor)
   130  interrupted
 
 Environment:
@@ -52,12 +53,21 @@ pub(crate) enum CliError {
     NotAllowed(String),
     #[error("{0}")]
     Backup(#[from] baraza_core::backup::BackupError),
+    #[error("{}", broken(*.0))]
+    Broken(usize),
     #[error("interrupted")]
     Interrupted,
     #[error("{what}: {source}")]
     File { what: String, source: io::Error },
     #[error("{0}")]
     Other(String),
+}
+
+fn broken(checks: usize) -> String {
+    match checks {
+        1 => "one thing is broken".to_owned(),
+        some => format!("{some} things are broken"),
+    }
 }
 
 impl CliError {
@@ -83,6 +93,7 @@ impl CliError {
                 "damaged" | "cut" | "no_backup" | "newer" => 9,
                 _ => 1,
             },
+            Self::Broken(_) => 10,
             Self::Interrupted => 130,
         }
     }
@@ -101,6 +112,7 @@ impl CliError {
             Self::BadNames(_) => "bad_names",
             Self::NotAllowed(_) => "not_allowed",
             Self::Backup(error) => error.code(),
+            Self::Broken(_) => "broken",
             Self::Interrupted => "interrupted",
             Self::File { .. } => "file",
             Self::Other(_) => "failed",

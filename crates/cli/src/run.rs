@@ -1,6 +1,7 @@
 //! `baraza run`: the node.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 
 use baraza_api::monitor::MonitorServer;
 use baraza_api::{ApiConfig, ApiServeError, ApiServer, Elsewhere, Patience, TlsFiles};
@@ -37,6 +38,7 @@ pub(crate) async fn run(
     let mut config = NodeConfig::new(&data_dir);
     config.dht_port = options.listen;
     config.loopback = options.loopback;
+    config.bootstrap_given = options.no_bootstrap || !options.bootstrap.is_empty();
     config.bootstrap = match (options.no_bootstrap, options.bootstrap) {
         (true, _) => Vec::new(),
         (false, given) if given.is_empty() => vec![PUBLIC_BOOTSTRAP.to_owned()],
@@ -55,7 +57,7 @@ pub(crate) async fn run(
         data_dir: data_dir.clone(),
         patience: Patience::default(),
     };
-    let served = match inside {
+    let served = match same_api().or(inside) {
         Some(address) => ApiServer::start(node.clone(), api(address)).await,
         None => start_anywhere(&node, api).await,
     };
@@ -91,7 +93,7 @@ pub(crate) async fn run(
         Some(_) => Some(signal(SignalKind::hangup())?),
         None => None,
     };
-    let name = loop {
+    let why = loop {
         let renewed = async {
             match &mut hang_up {
                 Some(signal) => signal.recv().await,
@@ -101,6 +103,7 @@ pub(crate) async fn run(
         tokio::select! {
             _ = interrupt.recv() => break "SIGINT",
             _ = terminate.recv() => break "SIGTERM",
+            () = node.restart_wanted() => break AGAIN,
             _ = renewed => match served.reload() {
                 Ok(_) => tracing::info!("the certificate was read again"),
                 Err(error) => {
@@ -109,17 +112,47 @@ pub(crate) async fn run(
             },
         }
     };
-    tracing::info!(signal = name, "shutting down");
+    tracing::info!(why, "shutting down");
+    let address = served.address();
     if let Some(monitor) = relaying {
         monitor.shutdown().await;
     }
     served.shutdown().await;
     // Whoever asks a second time does not want to wait.
     tokio::select! {
-        () = node.shutdown() => Ok(()),
-        _ = interrupt.recv() => Err(CliError::Interrupted),
-        _ = terminate.recv() => Err(CliError::Interrupted),
+        () = node.shutdown() => {}
+        _ = interrupt.recv() => return Err(CliError::Interrupted),
+        _ = terminate.recv() => return Err(CliError::Interrupted),
     }
+    match why {
+        AGAIN => Err(again(address)),
+        _ => Ok(()),
+    }
+}
+
+/// Why a node ends that is started again at once.
+const AGAIN: &str = "a restart";
+/// In the environment of a program that starts again: where its API was, which may be a port
+/// that the system chose.
+const SAME_API: &str = "BARAZA_SAME_API";
+
+/// Starts this program again with the same arguments, in its place. Comes back only if that
+/// fails. Nothing of the old one is left, no open file and no connection to the database.
+fn again(api: SocketAddr) -> CliError {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error.into(),
+    };
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(SAME_API, api.to_string())
+        .exec();
+    CliError::Other(format!("start the node again: baraza run ({error})"))
+}
+
+/// Where the API was before the program started again.
+fn same_api() -> Option<SocketAddr> {
+    std::env::var(SAME_API).ok()?.parse().ok()
 }
 
 /// Where other machines reach the API, if they do.

@@ -41,6 +41,7 @@ mod registration;
 mod requests;
 mod revocation;
 mod routing;
+mod safety;
 mod signs;
 mod sync;
 mod sync_take;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::LocalId;
 
+pub(crate) use restore::restore_telling;
 pub use restore::{restore, verify};
 pub use write::{Progress, write_stopped};
 pub(crate) use write::{Source, snapshot_of, write};
@@ -105,6 +106,9 @@ pub enum BackupError {
     /// Another backup is being made.
     #[error("another backup is being made")]
     Busy,
+    /// A whole backup is restored where nothing is yet.
+    #[error("there are accounts here: a whole backup can be restored on a node without any")]
+    AccountsHere,
     /// An account in it cannot be used.
     #[error("{0}")]
     Account(String),
@@ -118,7 +122,7 @@ pub enum BackupError {
 
 impl BackupError {
     /// What went wrong with which file.
-    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path),
@@ -152,6 +156,7 @@ impl BackupError {
             Self::Sealed(_) | Self::Malformed(_) => "no_backup",
             Self::Password => "short_password",
             Self::Busy => "busy",
+            Self::AccountsHere => "accounts_here",
             Self::Account(_) => "account",
             Self::Store(_) => "database",
             Self::Changed(_) => "changed",

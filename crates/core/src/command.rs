@@ -286,6 +286,20 @@ pub enum Command {
     },
     /// The devices of the own account: [`Reply::Devices`].
     Devices,
+    /// The devices of somebody else, and whether a person compared their Jami ID:
+    /// [`Reply::PeerDevices`].
+    PeerDevices {
+        /// Whose.
+        of: AccountId,
+    },
+    /// Notes that a person compared somebody's Jami ID with what they showed, or that this does
+    /// not count any more: [`Reply::PeerDevices`].
+    SetVerified {
+        /// Whose.
+        of: AccountId,
+        /// Whether it was compared.
+        verified: bool,
+    },
     /// Gives this device a name, which the other devices of the account show:
     /// [`Reply::Done`].
     RenameDevice {
@@ -468,6 +482,8 @@ pub enum Reply {
     Info(BTreeMap<String, String>),
     /// The devices of the own account, this one first.
     Devices(Vec<OwnDevice>),
+    /// The devices of somebody else.
+    PeerDevices(PeerDevices),
     /// Names and values: `color`, `symbol`, `ignoreNotifications` and others that clients
     /// agree about.
     Preferences(BTreeMap<String, String>),
@@ -573,6 +589,28 @@ pub struct Contact {
     pub presence: Presence,
     /// Why the last attempt to connect failed, if it is on the network but not connected.
     pub unreachable: Option<String>,
+}
+
+/// The devices of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeerDevices {
+    /// When a person compared their Jami ID with what they showed; `None` if nobody did.
+    pub verified: Option<UnixTime>,
+    /// Their devices, as far as they are known, revoked ones last.
+    pub devices: Vec<PeerDevice>,
+}
+
+/// A device of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// Whether its account has revoked it.
+    pub revoked: bool,
+    /// How near it is.
+    pub presence: Presence,
+    /// When it was last seen.
+    pub seen: UnixTime,
 }
 
 /// A device of the own account.

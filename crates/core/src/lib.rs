@@ -12,6 +12,7 @@
 pub mod account;
 pub mod backup;
 pub mod command;
+pub mod doctor;
 pub mod event;
 pub mod files;
 pub mod jami;

@@ -4,17 +4,20 @@ mod archives;
 mod bundles;
 mod create;
 mod devices;
+mod doctor;
 mod engine;
 mod import_jami;
 mod keep;
 mod linking;
 mod names;
+mod network;
 mod pin;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,10 +37,13 @@ use crate::files::Staging;
 use crate::keys::{Keys, KeysError};
 use crate::names::NameProblem;
 pub use bundles::{BundleReport, Since};
+pub use doctor::CHECK_LIMIT;
 use engine::{ENABLED, Ended, Engine};
 pub use import_jami::{JamiAccount, JamiImport, JamiReport};
 pub use keep::{BackupState, MAX_KEPT, Schedule};
 use linking::NewLink;
+pub use network::MAX_HOSTS;
+pub(crate) use network::NETWORK;
 pub use pin::{PIN_LIFETIME, PinOffer};
 
 /// How a node runs.
@@ -47,6 +53,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// DHT nodes to begin with, as `host:port`. Names are looked up again when needed.
     pub bootstrap: Vec<String>,
+    /// Whether these are to be used whatever was chosen ([`Node::set_bootstrap`]).
+    pub bootstrap_given: bool,
     /// UDP port of the DHT; 0 lets the system choose.
     pub dht_port: u16,
     /// Stay on the loopback interface: for tests.
@@ -59,6 +67,7 @@ impl NodeConfig {
         Self {
             data_dir: data_dir.into(),
             bootstrap: Vec::new(),
+            bootstrap_given: false,
             dht_port: 0,
             loopback: false,
         }
@@ -190,6 +199,9 @@ struct Inner {
     /// Held while a backup is made.
     backing_up: Mutex<()>,
     schedule_changed: Arc<Notify>,
+    /// Whether a backup is being restored: nothing else is made then.
+    restoring: AtomicBool,
+    restart: Notify,
 }
 
 #[derive(Debug)]
@@ -258,12 +270,14 @@ impl Node {
                 },
                 other => NodeError::Store(other.to_string()),
             })?;
+        restore::move_in(&config.data_dir)?;
         let mut store = Store::open(config.data_dir.join(DATABASE), Durability::Full)?;
         bundles::remove_stale(&config.data_dir);
         create::adopt(&config.data_dir.join("accounts"), &mut store, now().unix)?;
         let (_, newest) = store.event_range()?;
         let accounts = store.accounts()?;
-        let dht = start_dht(&config)?;
+        let hosts = network::first_hosts(&config)?;
+        let dht = start_dht(&config, hosts)?;
         let (events, _) = broadcast::channel(SUBSCRIBER_QUEUE);
         let node = Self {
             inner: Arc::new(Inner {
@@ -280,6 +294,8 @@ impl Node {
                 lock: Mutex::new(Some(directory_lock)),
                 backing_up: Mutex::new(()),
                 schedule_changed: Arc::new(Notify::new()),
+                restoring: AtomicBool::new(false),
+                restart: Notify::new(),
             }),
         };
         tokio::spawn(keep::run_schedule(Arc::downgrade(&node.inner)));
@@ -663,6 +679,11 @@ impl Node {
             created: now().unix,
         };
         let pending = self.pending_directory(account);
+        if self.inner.restoring.load(Ordering::Acquire) {
+            let _ = create::shred(&pending);
+            let text = "a backup is being restored here: wait until the node starts again";
+            return Err(NodeError::Refused(text.to_owned()));
+        }
         let entered = lock(&self.inner.store).atomic(|store| {
             let number = store.add_account(&row)?;
             archives::take(archive, store, number, row.created)?;
@@ -771,13 +792,13 @@ const RESTART_FIRST: Duration = Duration::from_secs(2);
 /// Longest pause before an account that ended is started again.
 const RESTART_LONGEST: Duration = Duration::from_secs(60);
 
-fn start_dht(config: &NodeConfig) -> Result<DhtHandle, NodeError> {
+fn start_dht(config: &NodeConfig, hosts: Vec<String>) -> Result<DhtHandle, NodeError> {
     let mut driver = DriverConfig {
         port: match config.dht_port {
             0 => Port::Any,
             port => Port::Fixed(port),
         },
-        bootstrap: config.bootstrap.clone(),
+        bootstrap: hosts,
         state_file: Some(config.data_dir.join("dht.state")),
         ..DriverConfig::default()
     };

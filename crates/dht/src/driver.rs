@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod handle;
+mod probe;
 mod socket;
 mod state_file;
 mod task;
@@ -22,7 +23,9 @@ use tokio::sync::{mpsc, watch};
 use crate::api::Config;
 use crate::engine::Dht;
 
+pub use bootstrap::addresses_of;
 pub use handle::{ClientHandle, Closed, DhtHandle};
+pub use probe::{Pong, probe};
 
 /// Commands that wait for the machine; senders wait when there are more.
 const COMMAND_QUEUE: usize = 1024;
@@ -132,18 +135,16 @@ pub fn start(mut config: DriverConfig) -> Result<DhtHandle, DriverError> {
     }
     let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
     let (status, status_watch) = watch::channel(dht.status());
-    let handle = DhtHandle::new(commands, status_watch.clone(), bound, dht.id());
+    let (hosts, hosts_watch) = watch::channel(config.bootstrap.clone());
+    let handle = DhtHandle::new(commands, status_watch.clone(), bound, dht.id(), hosts);
     let task = task::Task::new(dht, sockets, command_queue, status, &handle, &config);
     tokio::spawn(Box::new(task).run());
-    if !config.bootstrap.is_empty() {
-        let sender = handle.commands();
-        tokio::spawn(bootstrap::run(
-            config.bootstrap,
-            sender,
-            status_watch,
-            handle.changed(),
-        ));
-    }
+    tokio::spawn(bootstrap::run(
+        hosts_watch,
+        handle.commands(),
+        status_watch,
+        handle.changed(),
+    ));
     Ok(handle)
 }
 

@@ -38,7 +38,7 @@ pub use inspect::{BucketInfo, FamilyStats, KeyInfo, NodeState, SearchInfo, Stats
 pub use state::StateError;
 
 /// How we name ourselves in packets.
-const AGENT: &str = "bz";
+pub(crate) const AGENT: &str = "bz";
 /// Pings and the like under way; beyond, no more are sent.
 const MAX_REQUESTS: usize = 16_384;
 /// Clients at a time.

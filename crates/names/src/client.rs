@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod ask;
+mod date;
 pub mod http;
 pub mod post;
 

@@ -31,6 +31,7 @@ pub(crate) fn name_answer(data: &[u8]) -> bool {
     let answer = || Answer {
         status: u16::from(*status).saturating_mul(3),
         retry_after: None,
+        date: None,
         body: body.to_vec(),
     };
     let understood = ask.understand(Ok(answer()), false);

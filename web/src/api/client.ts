@@ -31,6 +31,10 @@ export function errorOf(status: number, body: unknown): ApiError {
   return new ApiError(status, text('code') || 'unknown', message, text('hint'));
 }
 
+/** What went wrong, for people. */
+export const problemText = (problem: unknown): string =>
+  [(problem as Error).message, (problem as { hint?: string }).hint].filter(Boolean).join(' — ');
+
 async function refused(response: Response): Promise<ApiError> {
   if (response.status === 401) onSignedOut();
   return errorOf(response.status, await response.json().catch(() => null));
@@ -70,6 +74,8 @@ async function json<T>(response: Response): Promise<T> {
 }
 
 export const get = async <T>(path: string, options?: Options) => json<T>(await ask('GET', path, undefined, options));
+/** An answer as it stands. */
+export const getText = async (path: string) => (await ask('GET', path)).text();
 export const post = async <T = void>(path: string, body?: unknown, options?: Options) => json<T>(await ask('POST', path, body, options));
 export const patch = async <T = void>(path: string, body: unknown, options?: Options) => json<T>(await ask('PATCH', path, body, options));
 export const put = async <T = void>(path: string, body: unknown) => json<T>(await ask('PUT', path, body));
@@ -91,13 +97,13 @@ export async function postLines<T>(path: string, body: unknown, line: (value: T)
 }
 
 /** Sends a file, telling how much of it is sent. */
-export function upload<T>(path: string, file: Blob, progress: (part: number) => void, signal: AbortSignal, key: string): Promise<T> {
+export function upload<T>(path: string, file: Blob, progress: (part: number) => void, signal: AbortSignal, key?: string, method = 'POST'): Promise<T> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', '/api/v1' + path);
+    request.open(method, '/api/v1' + path);
     for (const [name, value] of Object.entries(sessionHeaders())) request.setRequestHeader(name, value);
     request.setRequestHeader('Content-Type', 'application/octet-stream');
-    request.setRequestHeader('Idempotency-Key', key);
+    if (key) request.setRequestHeader('Idempotency-Key', key);
     request.upload.onprogress = (event) => progress(event.total ? event.loaded / event.total : 0);
     request.onload = () => {
       const body = parse(request.responseText);

@@ -108,6 +108,13 @@ export function relative(millis: number): string {
   return formats.relative.format(Math.round(seconds), 'second');
 }
 
+/** A length of time, as rough as one says it. */
+export function span(seconds: number): string {
+  const steps: [string, number][] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
+  const [unit, length] = steps.find(([, length]) => Math.abs(seconds) >= 2 * length) ?? steps[3]!;
+  return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / length));
+}
+
 /** A number of bytes. */
 export function size(bytes: number): string {
   const units = ['unit.b', 'unit.kb', 'unit.mb', 'unit.gb', 'unit.tb'] as const;

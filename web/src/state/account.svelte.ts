@@ -1,8 +1,9 @@
 import { SvelteMap } from 'svelte/reactivity';
-import { ApiError, get, query } from '../api/client';
+import { ApiError, get, post, query } from '../api/client';
 import type { Account, Contact, ContactRequest, Conversation, Entry, EntryPage, FileView, GroupProfile, NodeEvent, Profile } from '../api/types';
 import { list, t } from '../i18n/index.svelte';
 import { pictureUrl } from '../lib/picture';
+import { toast } from './notices.svelte';
 
 /** What is shown of a person or a group. */
 export interface Face {
@@ -76,6 +77,14 @@ export class AccountState {
     const ids = new Set(all.map((one) => one.id));
     for (const id of [...this.contacts.keys()]) if (!ids.has(id)) this.contacts.delete(id);
     for (const one of all) this.contacts.set(one.id, one);
+  }
+
+  /** Asks somebody to talk; the conversation with them, if there is one at once. */
+  async ask(id: string, message: string): Promise<string | null> {
+    const asked = await post<{ conversation?: string | null }>(this.path + '/contacts', { id, message });
+    await Promise.all([this.loadContacts(), this.loadConversations()]);
+    toast(t('new.asked'));
+    return asked.conversation ?? null;
   }
 
   async loadRequests(): Promise<void> {

@@ -69,6 +69,12 @@ pub struct Rule(pub &'static str, pub &'static str, pub Need);
 /// The routes under `/api/v1`, and what they need.
 pub const RULES: &[Rule] = &[
     Rule("GET", "/status", Has(Read)),
+    Rule("GET", "/network", Has(Read)),
+    Rule("PUT", "/network/bootstrap", Has(Admin)),
+    Rule("DELETE", "/network/bootstrap", Has(Admin)),
+    Rule("GET", "/doctor", Has(Admin)),
+    Rule("POST", "/doctor", Has(Admin)),
+    Rule("GET", "/doctor/report", Has(Admin)),
     Rule("GET", "/events", Filtered(Read)),
     Rule("GET", "/ws", Filtered(Read)),
     Rule("GET", "/session", Known),
@@ -88,6 +94,8 @@ pub const RULES: &[Rule] = &[
     Rule("POST", "/webhooks/{webhook}/test", Filtered(Admin)),
     Rule("GET", "/backups", Has(Admin)),
     Rule("POST", "/backups", Has(Admin)),
+    Rule("PUT", "/backups/uploaded", Has(Admin)),
+    Rule("POST", "/backups/restore", Has(Admin)),
     Rule("PUT", "/backups/schedule", Has(Admin)),
     Rule("DELETE", "/backups/schedule", Has(Admin)),
     Rule("GET", "/link", Has(Admin)),
@@ -142,6 +150,21 @@ pub const RULES: &[Rule] = &[
     Rule(
         "POST",
         "/accounts/{account}/contacts/{id}/unblock",
+        Has(Admin),
+    ),
+    Rule(
+        "GET",
+        "/accounts/{account}/contacts/{id}/devices",
+        Has(Read),
+    ),
+    Rule(
+        "PUT",
+        "/accounts/{account}/contacts/{id}/verified",
+        Has(Admin),
+    ),
+    Rule(
+        "DELETE",
+        "/accounts/{account}/contacts/{id}/verified",
         Has(Admin),
     ),
     Rule("GET", "/accounts/{account}/profile", Has(Read)),

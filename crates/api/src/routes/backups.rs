@@ -27,9 +27,10 @@ impl From<BackupError> for ApiError {
     fn from(error: BackupError) -> Self {
         let (code, text) = (error.code(), error.to_string());
         match error {
-            BackupError::Exists(_) | BackupError::Busy | BackupError::Changed(_) => {
-                Self::conflict(code, text)
-            }
+            BackupError::Exists(_)
+            | BackupError::Busy
+            | BackupError::AccountsHere
+            | BackupError::Changed(_) => Self::conflict(code, text),
             BackupError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, code, text),
             BackupError::Store(error) => Self::internal(&error),
             _ => Self::unprocessable(code, text),

@@ -45,7 +45,7 @@ pub(crate) async fn status(Shared(state): Shared<Arc<State>>) -> Result<Json<Sta
         uptime: state.started.elapsed().as_secs(),
         dht_addresses: addresses.map(|address| address.to_string()).collect(),
         dht: state.node.dht_stats().await.map(Into::into),
-        bootstrap: state.node.config().bootstrap.clone(),
+        bootstrap: state.node.bootstrap(),
         cursor: state.node.cursor(),
         memory: resident_memory(),
         api_requests: counters.requests.load(Ordering::Relaxed),

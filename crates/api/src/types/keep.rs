@@ -106,6 +106,38 @@ pub enum BackupProgress {
     Error(Problem),
 }
 
+/// Asks for a whole backup to be restored.
+#[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreBackup {
+    /// An absolute path on the node's machine; the backup that was handed over if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub file: Option<PathBuf>,
+    /// The backup's password.
+    pub password: String,
+}
+
+impl fmt::Debug for RestoreBackup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreBackup")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A line of the answer while a backup is restored.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreProgress {
+    /// So many files and bytes are read.
+    Read(u64, u64),
+    /// It is complete; the node starts again.
+    Restored(BackupMade),
+    /// Nothing came of it.
+    Error(Problem),
+}
+
 /// Asks for a conversation in a file.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod compat;
+mod doctor;
 mod events;
 mod files;
 mod hostile;
@@ -10,6 +11,7 @@ mod idempotency;
 mod limits;
 mod linking;
 mod paging;
+mod restore;
 mod session;
 mod support;
 mod tls;

@@ -67,6 +67,19 @@ pub(crate) enum ContactAction {
         /// Their Jami ID, or the beginning of a contact's
         id: String,
     },
+    /// Show the devices of somebody, and whether their Jami ID was compared
+    Devices {
+        /// Their Jami ID, or the beginning of a contact's
+        id: String,
+    },
+    /// Note that you compared a Jami ID with what its owner showed you, on another way
+    Verify {
+        /// Their Jami ID, or the beginning of a contact's
+        id: String,
+        /// It does not count any more
+        #[arg(long)]
+        undo: bool,
+    },
     /// Unblock somebody: they are a contact again
     Unblock {
         /// Their Jami ID, or the beginning of it

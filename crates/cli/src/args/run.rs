@@ -39,8 +39,9 @@ pub(crate) struct LogOptions {
 /// How the node runs.
 #[derive(Debug, Clone, clap::Args, Default)]
 pub(crate) struct RunOptions {
-    /// DHT node to begin with; may be given several times
-    #[arg(long, value_name = "HOST:PORT", default_value = PUBLIC_BOOTSTRAP)]
+    /// DHT node to begin with; may be given several times [default: what `baraza network` was
+    /// told, or else that of today's Jami, bootstrap.jami.net:4222]
+    #[arg(long, value_name = "HOST:PORT")]
     pub(crate) bootstrap: Vec<String>,
     /// Begin with no DHT node: others find this one, or nobody does
     #[arg(long, conflicts_with = "bootstrap")]

@@ -1,4 +1,6 @@
-use baraza_api::types::{AddContact, Asked, Contact};
+use baraza_api::types::{Account, AddContact, Asked, Contact, PeerDevices};
+use baraza_core::event::Presence;
+use baraza_wire::AccountId;
 use baraza_wire::id::parse_account_uri;
 use hyper::Method;
 use serde_json::json;
@@ -43,9 +45,9 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
                     contact if contact.blocked => "blocked",
                     contact if !contact.confirmed => "asked, has not accepted yet",
                     contact => match contact.presence {
-                        baraza_core::event::Presence::Offline => "offline",
-                        baraza_core::event::Presence::Available => "there",
-                        baraza_core::event::Presence::Connected => "connected",
+                        Presence::Offline => "offline",
+                        Presence::Available => "there",
+                        Presence::Connected => "connected",
                     },
                 };
                 let why = contact.unreachable.as_deref().map(output::printable);
@@ -69,15 +71,23 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
             said(context, "removed", &contact.id.to_hex())
         }
         ContactAction::Block { id } => {
-            // Strangers can be blocked by their whole id.
-            let id = match parse_account_uri(id.trim()) {
-                Ok(id) => id,
-                Err(_not_whole) => find::contact(client, &account, &id).await?.id,
-            };
+            let id = whoever(context, &account, &id).await?;
             let () = client
                 .post(&format!("{base}/{id}/block"), &json!({}))
                 .await?;
             said(context, "blocked", &id.to_hex())
+        }
+        ContactAction::Devices { id } => {
+            let id = whoever(context, &account, &id).await?;
+            let peer: PeerDevices = client.get(&format!("{base}/{id}/devices")).await?;
+            show_devices(context, &peer)
+        }
+        ContactAction::Verify { id, undo } => {
+            let id = whoever(context, &account, &id).await?;
+            let method = if undo { Method::DELETE } else { Method::PUT };
+            let path = format!("{base}/{id}/verified");
+            let peer: PeerDevices = client.call(method, &path, None::<&()>).await?;
+            show_devices(context, &peer)
         }
         ContactAction::Unblock { id } => {
             let contact = find::contact(client, &account, &id).await?;
@@ -86,6 +96,41 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
             said(context, "unblocked", &contact.id.to_hex())
         }
     }
+}
+
+/// A contact, or a stranger by their whole id.
+async fn whoever(
+    context: &Context<'_>,
+    account: &Account,
+    id: &str,
+) -> Result<AccountId, CliError> {
+    match parse_account_uri(id.trim()) {
+        Ok(id) => Ok(id),
+        Err(_not_whole) => {
+            let contact = find::contact(context.client, account, id).await?;
+            Ok(contact.id)
+        }
+    }
+}
+
+fn show_devices(context: &Context<'_>, peer: &PeerDevices) -> Result<(), CliError> {
+    if context.json() {
+        return output::json(peer);
+    }
+    output::line(&match peer.verified {
+        Some(time) => format!("Compared on {}: it is the same.", output::date(time)),
+        None => "Not compared yet: baraza contact verify, when you did.".to_owned(),
+    })?;
+    for device in &peer.devices {
+        let state = match device.presence {
+            _ if device.revoked => "revoked".to_owned(),
+            Presence::Offline => format!("last seen {}", output::date(device.seen)),
+            Presence::Available => "there".to_owned(),
+            Presence::Connected => "connected".to_owned(),
+        };
+        output::line(&format!("{}  {state}", device.id))?;
+    }
+    Ok(())
 }
 
 fn said(context: &Context<'_>, what: &str, id: &str) -> Result<(), CliError> {

@@ -206,6 +206,10 @@ impl Account {
                 Reply::Done
             }
             Command::Devices => Reply::Devices(self.own_device_list()),
+            Command::PeerDevices { of } => Reply::PeerDevices(self.peer_devices(&of)?),
+            Command::SetVerified { of, verified } => {
+                Reply::PeerDevices(self.set_verified(&of, verified)?)
+            }
             Command::RenameDevice { name } => {
                 self.rename_device(name)?;
                 Reply::Done

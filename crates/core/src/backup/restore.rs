@@ -30,6 +30,16 @@ pub fn verify(file: &Path, password: &Password) -> Result<Report, BackupError> {
 /// # Errors
 /// See [`BackupError`]; nothing is left behind then.
 pub fn restore(file: &Path, password: &Password, data_dir: &Path) -> Result<Report, BackupError> {
+    restore_telling(file, password, data_dir, |_, _| {})
+}
+
+/// As [`restore`]; `progress` is told files and bytes.
+pub(crate) fn restore_telling(
+    file: &Path,
+    password: &Password,
+    data_dir: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, BackupError> {
     if fs::read_dir(data_dir).is_ok_and(|mut entries| entries.next().is_some())
         || data_dir.is_file()
     {
@@ -69,7 +79,9 @@ pub fn restore(file: &Path, password: &Password, data_dir: &Path) -> Result<Repo
             }
         })?;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
-        out.map(drop).map_err(BackupError::at(data_dir))
+        out.map(drop).map_err(BackupError::at(data_dir))?;
+        progress(reader.count, reader.content);
+        Ok(())
     })?;
     check(&new.0, &report.manifest)?;
     // All at once, as there are many small files.

@@ -13,10 +13,10 @@ use baraza_wire::{ConversationId, Rng, UnixTime};
 use super::entries::{FORMAT, Writer};
 use super::{BACKED_UP, BackedUp, BackupError, FILES, MIN_PASSWORD, Manifest, Report, STAGING};
 use crate::event::LocalId;
-use crate::node::DATABASE;
+use crate::node::{DATABASE, NETWORK};
 
 /// Files of the data directory itself that go with it.
-const TOP: [&str; 2] = ["dht.state", "backup.json"];
+const TOP: [&str; 3] = ["dht.state", "backup.json", NETWORK];
 /// Where an account's conversations are.
 const CONVERSATIONS: &str = "conversations";
 

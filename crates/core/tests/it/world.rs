@@ -511,6 +511,7 @@ impl World {
         Ok(Answer {
             status,
             retry_after: None,
+            date: None,
             body: body.into_bytes(),
         })
     }

@@ -1,5 +1,6 @@
 //! Looks up the hosts to join through, until one of them is found and answers.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +18,23 @@ const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 const MAX_ADDRESSES: usize = 8;
 
 pub(super) async fn run(
-    hosts: Vec<String>,
+    hosts: watch::Receiver<Vec<String>>,
     commands: mpsc::WeakSender<Message>,
     mut status: watch::Receiver<(Status, Status)>,
     changed: Arc<Notify>,
 ) {
+    let mut later = hosts.clone();
+    // Whether somebody may still give others.
+    let mut open = true;
     let mut pause = FIRST_PAUSE;
+    // Others than before, whom nobody has asked yet.
+    let mut new = false;
     loop {
         let (ipv4, ipv6) = *status.borrow_and_update();
-        if ipv4 != Status::Connected && ipv6 != Status::Connected {
+        let connected = ipv4 == Status::Connected || ipv6 == Status::Connected;
+        if new || !connected {
+            new = false;
+            let hosts = hosts.borrow().clone();
             for host in &hosts {
                 for addr in look_up(host).await {
                     let Some(commands) = commands.upgrade() else {
@@ -41,8 +50,9 @@ pub(super) async fn run(
         } else {
             pause = FIRST_PAUSE;
         }
+        let nobody = hosts.borrow().is_empty();
         let wait = async {
-            if ipv4 == Status::Connected || ipv6 == Status::Connected {
+            if connected || nobody {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(pause).await;
@@ -50,7 +60,12 @@ pub(super) async fn run(
         tokio::select! {
             () = wait => pause = pause.saturating_mul(2).min(MAX_PAUSE),
             () = changed.notified() => pause = FIRST_PAUSE,
-            changed = disconnected(&mut status), if ipv4 == Status::Connected || ipv6 == Status::Connected => {
+            given = later.changed(), if open => match given {
+                Ok(()) => (new, pause) = (true, FIRST_PAUSE),
+                Err(_) if nobody => return,
+                Err(_) => open = false,
+            },
+            changed = disconnected(&mut status), if connected => {
                 if changed.is_err() {
                     return;
                 }
@@ -68,17 +83,22 @@ async fn disconnected(
 }
 
 async fn look_up(host: &str) -> Vec<SocketAddr> {
+    addresses_of(host).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "cannot look up a bootstrap host");
+        Vec::new()
+    })
+}
+
+/// The addresses of a host to join through: `host`, `host:port`, `[v6]:port`.
+///
+/// # Errors
+/// If it cannot be looked up.
+pub async fn addresses_of(host: &str) -> io::Result<Vec<SocketAddr>> {
     let found = match host_and_port(host) {
         (host, Some(port)) => tokio::net::lookup_host((host, port)).await,
         (host, None) => tokio::net::lookup_host((host, DEFAULT_PORT)).await,
     };
-    match found {
-        Ok(addresses) => addresses.take(MAX_ADDRESSES).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "cannot look up a bootstrap host");
-            Vec::new()
-        }
-    }
+    found.map(|addresses| addresses.take(MAX_ADDRESSES).collect())
 }
 
 /// Splits `host`, `host:port`, `[v6]`, `[v6]:port`, `v6`.

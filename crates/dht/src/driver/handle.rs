@@ -39,6 +39,7 @@ pub struct DhtHandle {
     next_client: Arc<AtomicU32>,
     left: Arc<Left>,
     changed: Arc<Notify>,
+    hosts: watch::Sender<Vec<String>>,
 }
 
 /// Clients that were dropped and that the task does not know of yet.
@@ -76,12 +77,14 @@ impl DhtHandle {
         status: watch::Receiver<(Status, Status)>,
         bound: BoundAddresses,
         id: InfoHash,
+        hosts: watch::Sender<Vec<String>>,
     ) -> Self {
         Self {
             commands,
             status,
             bound,
             id,
+            hosts,
             next_client: Arc::new(AtomicU32::new(1)),
             left: Arc::default(),
             changed: Arc::default(),
@@ -98,6 +101,16 @@ impl DhtHandle {
 
     pub(super) fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
+    }
+
+    /// The hosts to join through.
+    pub fn hosts(&self) -> Vec<String> {
+        self.hosts.borrow().clone()
+    }
+
+    /// Joins through other hosts from now on; they are asked at once.
+    pub fn set_hosts(&self, hosts: Vec<String>) {
+        self.hosts.send_replace(hosts);
     }
 
     /// The node id.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use baraza_wire::AccountId;
 use thiserror::Error;
-use url::Url;
+use url::{Host, Url};
 
 use crate::name::{LookupText, NameError};
 
@@ -103,6 +103,16 @@ impl ServerUrl {
     /// Whether what is said with it can be read and changed on the way.
     pub fn is_plain(&self) -> bool {
         self.url.scheme() == "http"
+    }
+
+    /// Whether it is asked without leaving this machine.
+    pub fn is_on_this_machine(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The address of something on the server. `path` begins with a slash, and is encoded.

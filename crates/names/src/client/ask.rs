@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baraza_wire::AccountId;
+use baraza_wire::{AccountId, UnixTime};
 use thiserror::Error;
 use url::Url;
 
@@ -47,9 +47,14 @@ pub struct Answer {
     pub status: u16,
     /// After how many seconds to ask again, if it says so.
     pub retry_after: Option<u64>,
+    /// The server's clock, if it says what it shows.
+    pub date: Option<UnixTime>,
     /// The body.
     pub body: Vec<u8>,
 }
+
+/// What a reason begins with when TLS could not be had, as by a certificate nobody trusts.
+pub(crate) const NO_TLS: &str = "no secure connection";
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -59,6 +64,13 @@ pub struct Unreachable {
     pub reason: String,
     /// Whether the server may have got the question.
     pub sent: bool,
+}
+
+impl Unreachable {
+    /// Whether there is a server, but no secure connection to it.
+    pub fn is_insecure(&self) -> bool {
+        self.reason.starts_with(NO_TLS)
+    }
 }
 
 /// What came of a question.

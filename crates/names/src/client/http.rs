@@ -17,7 +17,8 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::ask::{Answer, Ask, Unreachable, redirect, retry_after};
+use super::ask::{Answer, Ask, NO_TLS, Unreachable, redirect, retry_after};
+use super::date::http_date;
 use crate::json::MAX_ANSWER;
 
 /// How long a connection may take.
@@ -146,11 +147,11 @@ impl HttpClient {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 return Err(Unreachable {
-                    reason: format!("no secure connection: {error}"),
+                    reason: format!("{NO_TLS}: {error}"),
                     sent: false,
                 });
             }
-            Err(_elapsed) => return Err(unsent("no secure connection in time")),
+            Err(_elapsed) => return Err(unsent(&format!("{NO_TLS} in time"))),
         };
         exchange(stream, request).await
     }
@@ -284,6 +285,8 @@ pub(super) async fn read(answer: Response<Incoming>, posts: bool) -> Result<Answ
     let status = answer.status().as_u16();
     let header = answer.headers().get(header::RETRY_AFTER);
     let retry_after = retry_after(header.and_then(|value| value.to_str().ok()));
+    let date = answer.headers().get(header::DATE);
+    let date = date.and_then(|value| http_date(value.to_str().ok()?));
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = body.map_err(|error| Unreachable {
         reason: if error.is::<LengthLimitError>() {
@@ -296,6 +299,7 @@ pub(super) async fn read(answer: Response<Incoming>, posts: bool) -> Result<Answ
     Ok(Answer {
         status,
         retry_after,
+        date,
         body: body.to_bytes().to_vec(),
     })
 }

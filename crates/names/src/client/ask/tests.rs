@@ -39,6 +39,7 @@ fn answer(status: u16, body: &str) -> Result<Answer, Unreachable> {
     Ok(Answer {
         status,
         retry_after: None,
+        date: None,
         body: body.into(),
     })
 }
@@ -186,6 +187,7 @@ fn every_failure_is_told_in_words() {
         let answer = Answer {
             status,
             retry_after: Some(seconds),
+            date: None,
             body: Vec::new(),
         };
         alice.understand(Ok(answer), false).unwrap_err().to_string()

@@ -1,0 +1,16 @@
+use clap::Subcommand;
+
+/// What can be done with where the node begins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetworkAction {
+    /// Show the addresses the node listens on, and the hosts it begins with
+    Show,
+    /// Begin at these hosts from now on; without any: only at nodes known from before
+    Bootstrap {
+        /// As host, host:port or [v6]:port
+        hosts: Vec<String>,
+        /// Back to the usual ones
+        #[arg(long, conflicts_with = "hosts")]
+        usual: bool,
+    },
+}
