@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State as Shared};
+use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -69,6 +69,7 @@ impl Drop for Mark<'_> {
 /// The middleware of routes that write something to others.
 pub(crate) async fn repeat(
     Shared(state): Shared<Arc<State>>,
+    params: RawPathParams,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -87,11 +88,12 @@ pub(crate) async fn repeat(
         .to_owned();
     let grant = request.extensions().get::<Arc<Grant>>().cloned();
     let grant = grant.ok_or_else(|| ApiError::unauthorized("token_missing", "who asks?"))?;
+    let asked = asked_for(&request, &params);
     // To its end, whether or not the client waits for it: its answer has to be noted.
     let running = Arc::clone(&state);
     state
         .tasks
-        .spawn(async move { once(&running, holder(&grant), key, request, next).await })
+        .spawn(async move { once(&running, holder(&grant), key, asked, request, next).await })
         .await
         .map_err(|error| ApiError::internal(&error))?
 }
@@ -100,6 +102,7 @@ async fn once(
     state: &Arc<State>,
     holder: String,
     key: String,
+    asked: Hash,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -108,7 +111,6 @@ async fn once(
         let text = "a request with this Idempotency-Key is under way";
         return Err(ApiError::conflict("request_under_way", text));
     };
-    let asked = asked_for(&request);
     let names = (holder, key);
     let (holder, key) = names.clone();
     let begun = now();
@@ -221,8 +223,9 @@ fn hash(digest: &Digest) -> Hash {
     hash
 }
 
-/// What a request asks for, without its body.
-fn asked_for(request: &Request) -> Hash {
+/// What a request asks for, without its body. The path that is seen here lacks what outer routers
+/// took from it, the account: the parameters have it.
+fn asked_for(request: &Request, params: &RawPathParams) -> Hash {
     let path = request.uri().path_and_query();
     let kind = request.headers().get(header::CONTENT_TYPE);
     let mut context = Context::new(&SHA256);
@@ -233,6 +236,12 @@ fn asked_for(request: &Request) -> Hash {
     ] {
         context.update(part);
         context.update(&[0]);
+    }
+    for (name, value) in params {
+        for part in [name, value] {
+            context.update(part.as_bytes());
+            context.update(&[0]);
+        }
     }
     hash(&context.finish())
 }

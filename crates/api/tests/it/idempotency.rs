@@ -79,6 +79,9 @@ async fn texts_reactions_files_and_groups_are_made_once() {
     let (status, two) = post(&server, &chats, "k4", JSON, "{}").await;
     assert_eq!((status, json_of(&two)), (201, json_of(&one)));
     assert_eq!(count(&server, &chats).await, 2);
+    let nobody = "/api/v1/accounts/0000000000000000/conversations";
+    let (status, other) = post(&server, nobody, "k4", JSON, "{}").await;
+    assert_eq!(status, 422, "the key was used for another account: {other}");
 
     // What did nothing may be tried again, and the key of another program is another one.
     assert_eq!(post(&server, &messages, "k5", JSON, "{").await.0, 400);
