@@ -61,6 +61,12 @@ pub(crate) enum ConversationAction {
         /// A new description; an empty one removes it
         #[arg(long)]
         description: Option<String>,
+        /// A new picture: a JPEG or PNG
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+        /// No picture any more
+        #[arg(long, conflicts_with = "picture")]
+        no_picture: bool,
         /// The Jami ID of the account whose device hosts conferences; an empty one removes it
         #[arg(long, value_name = "ID", requires = "host_device")]
         host: Option<String>,

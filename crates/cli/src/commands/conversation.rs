@@ -4,7 +4,7 @@ use baraza_api::types::{
 use baraza_wire::id::parse_account_uri;
 use hyper::Method;
 
-use super::{Context, bundle};
+use super::{Context, bundle, profile};
 use crate::args::ConversationAction;
 use crate::error::CliError;
 use crate::{find, output};
@@ -126,18 +126,22 @@ pub(crate) async fn run(context: &Context<'_>, action: ConversationAction) -> Re
             who,
             title,
             description,
+            picture,
+            no_picture,
             host,
             host_device,
         } => {
             let conversation = find::conversation(client, &account, &who).await?;
             let path = format!("{base}/{}/profile", conversation.id);
-            if title.is_some() || description.is_some() || host.is_some() {
+            let avatar = profile::picture(picture.as_deref(), no_picture)?;
+            let changes = [&title, &description, &host, &avatar];
+            if changes.iter().any(|change| change.is_some()) {
                 let change = GroupProfile {
                     title,
                     description,
                     host_account: host,
                     host_device,
-                    avatar: None,
+                    avatar,
                 };
                 return client.call(Method::PATCH, &path, Some(&change)).await;
             }

@@ -19,6 +19,18 @@ pub(crate) struct Change {
     pub(crate) no_picture: bool,
 }
 
+/// A picture as the API takes it: an empty one for none any more, `None` to leave it.
+pub(super) fn picture(file: Option<&Path>, none: bool) -> Result<Option<String>, CliError> {
+    Ok(match (file, none) {
+        (Some(file), _) => {
+            let failed = CliError::file("cannot read the picture");
+            Some(STANDARD.encode(std::fs::read(file).map_err(failed)?))
+        }
+        (None, true) => Some(String::new()),
+        (None, false) => None,
+    })
+}
+
 pub(crate) async fn run(
     context: &Context<'_>,
     who: Option<String>,
@@ -38,14 +50,7 @@ pub(crate) async fn run(
             )
         }
     };
-    let picture = match (&change.picture, change.no_picture) {
-        (Some(file), _) => {
-            let failed = CliError::file("cannot read the picture");
-            Some(STANDARD.encode(std::fs::read(file).map_err(failed)?))
-        }
-        (None, true) => Some(String::new()),
-        (None, false) => None,
-    };
+    let picture = picture(change.picture.as_deref(), change.no_picture)?;
     if change.name.is_some() || picture.is_some() {
         let new = NewProfile {
             name: change.name,

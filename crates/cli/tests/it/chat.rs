@@ -155,6 +155,15 @@ fn a_group_from_its_making_to_its_end() {
     let profile = json(&a, &["conversation", "profile", &group]);
     assert_eq!(profile["title"], "The bench");
     assert_eq!(profile["description"], "Where we talk");
+    let picture = dir.path().join("bench.png");
+    std::fs::write(&picture, b"\x89PNG\r\n\x1a\n and so on").unwrap();
+    let picture = ["--picture", picture.to_str().unwrap()];
+    let change = [&["conversation", "profile", &group], &picture[..]].concat();
+    let changed = run(&a, &change);
+    assert!(changed.status.success(), "{}", stderr(&changed));
+    let profile = json(&a, &["conversation", "profile", &group]);
+    assert!(profile["avatar"].is_string(), "{profile}");
+    assert_eq!(profile["title"], "The bench");
 
     let list = stdout(&run(&a, &["conversation", "list"]));
     assert!(list.contains("group of 2 \"The bench\""), "{list}");
