@@ -12,7 +12,7 @@ SECONDS_EACH ?= 60
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt bench bench-build bench-files bench-group \
 	bench-device bench-search bench-crowd bench-names bench-web conformance fuzz hostile interop \
-	crash sim deny web e2e clean
+	crash sim deny web e2e man install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,29 @@ bench-crowd: bench-build
 
 bench-names: bench-build
 	$(NAMES) $(ARGS)
+
+man: ## the manual, a page for each command, in the target directory
+	@scripts/setup.sh build
+	cargo build --locked --package baraza --bin baraza
+	"$(TARGET)/debug/baraza" man --out "$(TARGET)/man/man1"
+
+PREFIX ?= /usr/local
+
+install: ## the program with its manual and completions, to PREFIX=/usr/local (DESTDIR before it)
+	@scripts/setup.sh build
+	@scripts/web.sh build
+	cargo build --locked --release --package baraza --bin baraza
+	install -D -m 755 "$(TARGET)/release/baraza" "$(DESTDIR)$(PREFIX)/bin/baraza"
+	"$(TARGET)/release/baraza" man --out "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
+		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
+		"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	"$(TARGET)/release/baraza" completions bash \
+		>"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/baraza"
+	"$(TARGET)/release/baraza" completions zsh \
+		>"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_baraza"
+	"$(TARGET)/release/baraza" completions fish \
+		>"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/baraza.fish"
 
 fuzz: ## every fuzz target for SECONDS_EACH=60 seconds (ARGS="packet value": only these)
 	@scripts/setup.sh fuzz

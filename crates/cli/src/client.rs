@@ -92,7 +92,19 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, CliError> {
-        let answer = self.ask(method, path, body, "application/json").await?;
+        self.call_once(method, path, body, None).await
+    }
+
+    /// Asks for something that is done once, however often it is asked for with the same key.
+    pub(crate) async fn call_once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        key: Option<&str>,
+    ) -> Result<T, CliError> {
+        let answer = self.ask_once(method, path, body, "application/json", key);
+        let answer = answer.await?;
         let status = answer.status();
         let bytes = collect(answer.into_body()).await?;
         if !status.is_success() {
@@ -159,15 +171,30 @@ impl Client {
         body: Option<&impl Serialize>,
         accept: &str,
     ) -> Result<Response<Incoming>, CliError> {
+        self.ask_once(method, path, body, accept, None).await
+    }
+
+    async fn ask_once(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        accept: &str,
+        key: Option<&str>,
+    ) -> Result<Response<Incoming>, CliError> {
         let body = body
             .map(serde_json::to_vec)
             .transpose()
             .map_err(no_answer)?
             .unwrap_or_default();
-        let request = self
+        let mut request = self
             .request(method, path)
             .header(header::ACCEPT, accept)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(no_answer)?;
         tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request))
@@ -221,15 +248,7 @@ impl Client {
         since: Option<u64>,
         types: Option<&str>,
     ) -> Result<Events, CliError> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(since) = since {
-            query.append_pair("since", &since.to_string());
-        }
-        if let Some(types) = types {
-            query.append_pair("types", types);
-        }
-        let query = query.finish();
-        let url = format!("ws://{}/api/v1/ws?{query}", self.address);
+        let url = format!("ws://{}/api/v1/ws?{}", self.address, wanted(since, types));
         let mut request = url.into_client_request().map_err(no_answer)?;
         let bearer = format!("Bearer {}", self.token.secret());
         request
@@ -246,6 +265,18 @@ impl Client {
             Err(error) => Err(no_answer(error)),
         }
     }
+}
+
+/// The query for events.
+fn wanted(since: Option<u64>, types: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(since) = since {
+        query.append_pair("since", &since.to_string());
+    }
+    if let Some(types) = types {
+        query.append_pair("types", types);
+    }
+    query.finish()
 }
 
 /// Events as they happen.

@@ -11,6 +11,7 @@ mod doctor;
 mod files;
 mod jami;
 pub(crate) mod linking;
+pub(crate) mod manual;
 mod message;
 mod name;
 mod network;
@@ -25,15 +26,16 @@ pub(crate) mod verify;
 mod view;
 mod watch;
 
-use clap::CommandFactory as _;
-use clap_complete::Shell;
-
-use crate::args::{Action, Args, Global, MessageAction};
+use crate::args::{Action, Global, MessageAction};
 use crate::client::Client;
 use crate::error::CliError;
+use crate::tui;
 
 /// Runs a command that asks a node.
 pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError> {
+    if let Action::Tui { plain } = action {
+        return tui::run(global, plain).await;
+    }
     let client = Client::new(global)?;
     let context = Context {
         client: &client,
@@ -164,9 +166,11 @@ pub(crate) async fn run(global: &Global, action: Action) -> Result<(), CliError>
         // These need no node.
         Action::Completions { .. }
         | Action::Dht(_)
+        | Action::Man { .. }
         | Action::Relay { .. }
         | Action::Restore { .. }
         | Action::Names { .. }
+        | Action::Tui { .. }
         | Action::Run(_) => Ok(()),
     }
 }
@@ -181,14 +185,4 @@ impl Context<'_> {
     pub(crate) fn json(&self) -> bool {
         self.global.json
     }
-}
-
-/// Prints what makes a shell complete our arguments.
-pub(crate) fn completions(shell: Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Args::command(),
-        "baraza",
-        &mut std::io::stdout(),
-    );
 }

@@ -12,6 +12,7 @@ mod paths;
 mod prompt;
 mod relay;
 mod run;
+mod tui;
 
 use std::process::ExitCode;
 
@@ -49,9 +50,10 @@ fn act(args: Args) -> Result<(), CliError> {
             runtime(true)?.block_on(names::run(&global, *options, action))
         }
         Action::Completions { shell } => {
-            commands::completions(shell);
+            commands::manual::completions(shell);
             Ok(())
         }
+        Action::Man { out } => commands::manual::write(&out),
         Action::Conversation {
             action: args::ConversationAction::Verify { dir },
         } => commands::verify::verify(&dir, &global),

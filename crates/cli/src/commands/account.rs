@@ -97,9 +97,11 @@ pub(crate) async fn run(context: &Context<'_>, action: AccountAction) -> Result<
             let account = find::account(context.client, context.global).await?;
             show(context, &account)
         }
-        AccountAction::Settings { typing, receipts } => {
-            super::signs::settings(context, typing, receipts).await
-        }
+        AccountAction::Settings {
+            typing,
+            receipts,
+            auto_accept,
+        } => super::signs::settings(context, typing, receipts, auto_accept).await,
         AccountAction::Rename { name } => {
             let account = find::account(context.client, context.global).await?;
             let path = format!("/accounts/{}", account.account);

@@ -1,7 +1,8 @@
 //! Small signs: what was read, and what the others are told.
 
-use baraza_api::types::{ChangeSettings, MarkRead, Settings};
+use baraza_api::types::{AutoAccept, ChangeSettings, MarkRead, Settings};
 use hyper::Method;
+use serde_json::json;
 
 use super::{Context, message};
 use crate::args::Switch;
@@ -34,6 +35,7 @@ pub(crate) async fn settings(
     context: &Context<'_>,
     typing: Option<Switch>,
     receipts: Option<Switch>,
+    auto_accept: Option<u64>,
 ) -> Result<(), CliError> {
     let account = find::account(context.client, context.global).await?;
     let path = format!("/accounts/{}/settings", account.account);
@@ -48,10 +50,29 @@ pub(crate) async fn settings(
     } else {
         context.client.get(&path).await?
     };
+    let path = format!("/accounts/{}/auto-accept", account.account);
+    let files: AutoAccept = match auto_accept {
+        Some(limit) => {
+            let change = Some(AutoAccept { limit });
+            context
+                .client
+                .call(Method::PATCH, &path, change.as_ref())
+                .await?
+        }
+        None => context.client.get(&path).await?,
+    };
     if context.json() {
-        return output::json(&settings);
+        return output::json(&json!({
+            "typing": settings.typing,
+            "receipts": settings.receipts,
+            "auto_accept": files.limit,
+        }));
     }
     let word = |on: bool| if on { "on" } else { "off" };
     output::line(&format!("typing    {}", word(settings.typing)))?;
-    output::line(&format!("receipts  {}", word(settings.receipts)))
+    output::line(&format!("receipts  {}", word(settings.receipts)))?;
+    output::line(&format!(
+        "files     up to {} bytes by themselves",
+        files.limit
+    ))
 }

@@ -1,4 +1,4 @@
-use baraza_core::event::{Event, EventBody};
+use baraza_core::event::EventBody;
 use serde_json::Value;
 
 use super::Context;
@@ -28,13 +28,18 @@ pub(crate) async fn run(
 /// An event on a line.
 fn describe(event: &Value) -> String {
     let cursor = event.get("cursor").and_then(Value::as_u64).unwrap_or(0);
-    let Ok(event) = serde_json::from_value::<Event>(event.clone()) else {
+    // Not as a whole: `account` is somebody else's in some events, who did something.
+    let time = event
+        .get("time")
+        .and_then(|time| serde_json::from_value(time.clone()).ok());
+    let body = serde_json::from_value::<EventBody>(event.clone());
+    let (Some(time), Ok(body)) = (time, body) else {
         // A gap, or an event of a newer node.
         let kind = event.get("event").and_then(Value::as_str).unwrap_or("?");
         let detail = event.get("detail").and_then(Value::as_str).unwrap_or("");
         return printable(&format!("{cursor}  {kind} {detail}"));
     };
-    let what = match &event.body {
+    let what = match &body {
         EventBody::AccountAdded { jami_id } => format!("account {jami_id} is here"),
         EventBody::AccountRemoved => "the account was removed".into(),
         EventBody::RegistrationStateChanged { state, detail } => {
@@ -126,10 +131,28 @@ fn describe(event: &Value) -> String {
         } => format!("refused in {}: {rule}: {detail}", hex(conversation)),
         other => format!("{other:?}"),
     };
-    let time = output::clock(event.time);
+    let time = output::clock(time);
     printable(&format!("{cursor}  {time}  {what}"))
 }
 
 fn hex(id: &impl ToString) -> String {
     short(&id.to_string()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_of_somebody_else_are_told_in_words() {
+        let event = json!({
+            "cursor": 7, "local_account": "0000000000000001", "time": 5000,
+            "event": "message_read", "conversation": "aa".repeat(20),
+            "message": "bb".repeat(20), "account": "cc".repeat(20),
+        });
+        let told = describe(&event);
+        assert!(told.ends_with("cccccccc has read up to bbbbbbbb"), "{told}");
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -23,7 +23,11 @@ struct Server {
 
 impl Server {
     fn start(data: &Path, more: &[&str]) -> Self {
-        let mut child = baraza(data)
+        Self::start_by(baraza(data), data, more)
+    }
+
+    fn start_by(mut command: Command, data: &Path, more: &[&str]) -> Self {
+        let mut child = command
             .args(["--json", "names", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args([
@@ -121,6 +125,62 @@ fn one_of_many_gets_a_name_in_postgresql_also_if_that_is_killed() {
     race(&["--database", &url], || {
         runtime.block_on(cluster.kill_and_start());
     });
+}
+
+/// A database on another machine is spoken to by TLS, and only if its certificate is good.
+#[test]
+fn a_database_by_tls_must_have_a_certificate_of_a_trusted_authority() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let Some(cluster) = Cluster::start_with_tls(&certificate, &key) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = cluster.by_tcp(&runtime.block_on(cluster.database()));
+    let data = dir.path().join("names");
+    let database = |mode: &str| ["--database".to_owned(), format!("{url}?sslmode={mode}")];
+    let refused = |mode: &str, trusted: &Path, why: &str| {
+        let done = baraza(&data)
+            .args(["names", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .args(database(mode))
+            .env("SSL_CERT_FILE", trusted)
+            .output()
+            .unwrap();
+        assert!(!done.status.success());
+        assert!(stderr(&done).contains(why), "{}", stderr(&done));
+    };
+    let none = dir.path().join("none.pem");
+    fs::write(&none, "").unwrap();
+    refused("require", &none, "certificate");
+    refused("disable", &certificate, "no encryption");
+    let database = database("require");
+    let mut command = baraza(&data);
+    command.env("SSL_CERT_FILE", &certificate);
+    let server = Server::start_by(command, &data, &[&database[0], &database[1]]);
+    let key = &keys(1)[0];
+    assert_eq!(register(&server.address, "anna", key).unwrap().0, 200);
+    let (status, body) = get(&server.address, &format!("/addr/{}", id(key)));
+    assert_eq!(status, 200);
+    assert!(body.contains("anna"), "{body}");
 }
 
 /// 64 clients want the same name at once from three processes on one directory, one of which

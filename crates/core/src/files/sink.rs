@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use baraza_swarm::Stop;
 use bytes::Bytes;
 
-use super::writer::Writer;
+use super::writer::{After, Writer};
 use super::{BLOCK, Digest, FileError, need_room, place};
 
 /// A content that is being fetched, open for writing at its end.
@@ -61,7 +61,7 @@ impl Sink {
         };
         Ok(Self {
             path,
-            writer: Writer::new(file, digest),
+            writer: Writer::new(file, digest, After::AtRest),
             length,
         })
     }

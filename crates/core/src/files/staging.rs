@@ -9,7 +9,7 @@ use baraza_swarm::Stop;
 use baraza_wire::Rng;
 use bytes::Bytes;
 
-use super::writer::Writer;
+use super::writer::{After, Writer};
 use super::{Area, BLOCK, Digest, FileError, need_room, place, sync_directory};
 
 /// A content that is being taken in. Removed if it is dropped before it is whole.
@@ -46,7 +46,7 @@ impl Staging {
             .mode(0o600)
             .open(&path)?;
         Ok(Self {
-            writer: Writer::new(file, Digest::new()),
+            writer: Writer::new(file, Digest::new(), After::ReadSoon),
             directory: directory.to_owned(),
             path: Some(path),
             size: 0,

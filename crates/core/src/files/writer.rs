@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
+use rustix::fs::{Advice, fadvise};
 
 use super::Digest;
 
@@ -23,10 +24,20 @@ const SYNC_EVERY: usize = 16 << 20;
 pub(super) struct Writer {
     file: File,
     hash: Hash,
+    after: After,
     /// Bytes that the disk was not told of.
     unsynced: usize,
     /// Brings the others to the disk.
     syncing: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// What becomes of a file when it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is read soon, so the system may keep it in memory.
+    ReadSoon,
+    /// Nobody knows when it is read.
+    AtRest,
 }
 
 #[derive(Debug)]
@@ -40,10 +51,11 @@ enum Hash {
 
 impl Writer {
     /// Goes on with a file, of whose content this is the hash.
-    pub(super) const fn new(file: File, digest: Digest) -> Self {
+    pub(super) const fn new(file: File, digest: Digest, after: After) -> Self {
         Self {
             file,
             hash: Hash::Here(digest),
+            after,
             unsynced: 0,
             syncing: None,
         }
@@ -106,12 +118,20 @@ impl Writer {
             return Ok(());
         }
         self.synced()?;
-        let file = self.file.try_clone()?;
+        let (file, after) = (self.file.try_clone()?, self.after);
         self.unsynced = 0;
         // Without a thread all is left to the end.
         self.syncing = Builder::new()
             .name("sync".to_owned())
-            .spawn(move || file.sync_data())
+            .spawn(move || {
+                file.sync_data()?;
+                if after == After::AtRest {
+                    // What follows goes into the memory that this leaves, instead of pushing
+                    // out what other programs have read. It is advice: nothing depends on it.
+                    let _refused = fadvise(&file, 0, None, Advice::DontNeed);
+                }
+                Ok(())
+            })
             .ok();
         Ok(())
     }

@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
-/// A PostgreSQL server of a test, reached by a socket in its directory.
+/// A PostgreSQL server of a test, reached by a socket in its directory, or also by TLS.
 #[derive(Debug)]
 pub struct Cluster {
     directory: tempfile::TempDir,
     server: Child,
+    /// Where it listens for TLS.
+    port: Option<u16>,
     databases: AtomicU32,
 }
 
@@ -65,6 +67,29 @@ impl Cluster {
     /// Starts one with nothing in it; `None` where there is no PostgreSQL and tests may do
     /// without.
     pub fn start() -> Option<Self> {
+        Self::start_at(None, |_| {})
+    }
+
+    /// As [`Self::start`], and by TCP it takes none but TLS connections to `localhost`, with
+    /// this certificate and key (PEM).
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> Option<Self> {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = port.local_addr().unwrap().port();
+        Self::start_at(Some(port), |data| {
+            let (own_certificate, own_key) = (data.join("server.crt"), data.join("server.key"));
+            std::fs::copy(certificate, own_certificate).unwrap();
+            std::fs::copy(key, &own_key).unwrap();
+            let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&own_key, owner_only).unwrap();
+            if let Some((uid, gid)) = user() {
+                std::os::unix::fs::chown(&own_key, Some(uid), Some(gid)).unwrap();
+            }
+            let rules = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+            std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        })
+    }
+
+    fn start_at(port: Option<u16>, configure: impl FnOnce(&Path)) -> Option<Self> {
         let programs = programs()?;
         let directory = tempfile::Builder::new()
             .prefix("names-pg")
@@ -89,21 +114,31 @@ impl Cluster {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let server = Self::launch(&programs, directory.path());
+        configure(&directory.path().join("data"));
+        let server = Self::launch(&programs, directory.path(), port);
         Some(Self {
             directory,
             server,
+            port,
             databases: AtomicU32::new(0),
         })
     }
 
-    fn launch(programs: &Path, directory: &Path) -> Child {
-        program(&programs.join("postgres"))
+    fn launch(programs: &Path, directory: &Path, port: Option<u16>) -> Child {
+        let mut command = program(&programs.join("postgres"));
+        command
             .arg("-D")
             .arg(directory.join("data"))
             .arg("-k")
             .arg(directory)
-            .args(["-c", "listen_addresses=", "-c", "max_connections=200"])
+            .args(["-c", "max_connections=200"]);
+        match port {
+            None => command.args(["-c", "listen_addresses="]),
+            Some(port) => command
+                .args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on", "-p"])
+                .arg(port.to_string()),
+        };
+        command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -112,7 +147,18 @@ impl Cluster {
 
     fn url(&self, database: &str) -> String {
         let socket = self.directory.path().display();
-        format!("host={socket} user=baraza dbname={database}")
+        let port = self.port.unwrap_or(5432);
+        format!("host={socket} port={port} user=baraza dbname={database}")
+    }
+
+    /// The address of a database by TCP, without a word on TLS.
+    ///
+    /// # Panics
+    /// If it has none: see [`Self::start_with_tls`].
+    pub fn by_tcp(&self, database: &str) -> String {
+        let port = self.port.unwrap();
+        let (_, name) = database.split_once("dbname=").unwrap();
+        format!("postgres://baraza@localhost:{port}/{name}")
     }
 
     /// A connection as soon as the server takes some.
@@ -143,7 +189,7 @@ impl Cluster {
     pub async fn kill_and_start(&mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
-        self.server = Self::launch(&programs().unwrap(), self.directory.path());
+        self.server = Self::launch(&programs().unwrap(), self.directory.path(), self.port);
         // It does not start before the processes of the last one are gone.
         let begun = tokio::time::Instant::now();
         while tokio_postgres::connect(&self.url("postgres"), NoTls)
@@ -156,7 +202,7 @@ impl Cluster {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
             if self.server.try_wait().unwrap().is_some() {
-                self.server = Self::launch(&programs().unwrap(), self.directory.path());
+                self.server = Self::launch(&programs().unwrap(), self.directory.path(), self.port);
             }
         }
     }

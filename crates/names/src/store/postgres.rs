@@ -144,7 +144,11 @@ impl From<tokio_postgres::Error> for Failure {
 fn in_words(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(told) => format!("{} ({})", told.message(), told.code().code()),
-        None => error.to_string(),
+        // Of no answer: the reason is below ("error performing TLS handshake").
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
     }
 }
 
