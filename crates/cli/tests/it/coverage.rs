@@ -11,6 +11,8 @@ use crate::support::{run, stderr, stdout};
 const SIGN_IN: &str = "-signs a browser in or out: the commands are the owner, who is signed in";
 const SAME: &str = "-the command that lists them shows the same of each";
 
+const FIRST_RUN: &str = "-`restore` reads the backup itself, with no node running";
+
 /// Each operation, and the command that does it; after `-`, why there is none.
 const OPERATIONS: &[(&str, &str)] = &[
     ("accounts_change", "account rename"),
@@ -29,14 +31,19 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("accounts_show", "account show"),
     ("backups_end_schedule", "backup schedule"),
     ("backups_make", "backup"),
+    ("backups_restore", FIRST_RUN),
     ("backups_set_schedule", "backup schedule"),
     ("backups_state", "backup status"),
+    ("backups_upload", FIRST_RUN),
     ("contacts_add", "contact add"),
     ("contacts_block", "contact block"),
     ("contacts_list", "contact list"),
+    ("contacts_peer_devices", "contact devices"),
     ("contacts_remove", "contact remove"),
     ("contacts_show", SAME),
     ("contacts_unblock", "contact unblock"),
+    ("contacts_unverify", "contact verify"),
+    ("contacts_verify", "contact verify"),
     ("conversations_ban", "conversation ban"),
     ("conversations_change_preferences", "conversation set"),
     ("conversations_change_profile", "conversation profile"),
@@ -61,6 +68,12 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("devices_show_device", "device add"),
     ("diagnostics_diagnostics", "status"),
     ("diagnostics_status", "status"),
+    ("doctor_examine", "doctor"),
+    (
+        "doctor_last",
+        "-the command makes the checks, and shows what comes of them",
+    ),
+    ("doctor_report", "doctor"),
     ("events_poll", "watch"),
     ("events_socket", "watch"),
     ("files_accept", "fetch"),
@@ -91,6 +104,9 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("names_of", "name show"),
     ("names_register", "name register"),
     ("names_server", "name server"),
+    ("network_choose", "network bootstrap"),
+    ("network_forget", "network bootstrap"),
+    ("network_show", "network show"),
     ("profiles_change", "profile"),
     ("profiles_own", "profile"),
     ("profiles_show", "profile"),
@@ -108,6 +124,11 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("tokens_create", "token create"),
     ("tokens_list", "token list"),
     ("tokens_revoke", "token revoke"),
+    ("webhooks_add", "webhook add"),
+    ("webhooks_enable", "webhook enable"),
+    ("webhooks_list", "webhook list"),
+    ("webhooks_remove", "webhook remove"),
+    ("webhooks_test", "webhook test"),
 ];
 
 #[test]

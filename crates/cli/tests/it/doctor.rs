@@ -1,7 +1,7 @@
 //! `baraza doctor`, as people and scripts use it.
 
 use crate::running::Node;
-use crate::support::{run, stderr, stdout};
+use crate::support::{json, run, stderr, stdout};
 
 #[test]
 fn the_doctor_says_what_is_broken_and_what_to_try() {
@@ -36,4 +36,28 @@ fn the_doctor_says_what_is_broken_and_what_to_try() {
     drop(node);
     // A node that was killed left its address behind.
     assert_eq!(run(dir.path(), &["doctor"]).status.code(), Some(3));
+}
+
+#[test]
+fn hosts_that_were_chosen_count_at_the_next_start_unless_others_are_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::start(dir.path());
+    let chosen = json(dir.path(), &["network", "bootstrap", "127.0.0.1:9"]);
+    assert_eq!(chosen["bootstrap"], serde_json::json!(["127.0.0.1:9"]));
+    let wrong = run(dir.path(), &["network", "bootstrap", "http://nowhere"]);
+    assert_eq!(wrong.status.code(), Some(5), "{}", stderr(&wrong));
+    node.terminate();
+    // Nothing is said about where to begin.
+    let mut node = Node::start_with(dir.path(), &[]);
+    let now = json(dir.path(), &["network", "show"]);
+    assert_eq!(now["bootstrap"], chosen["bootstrap"]);
+    assert_eq!(
+        (&now["chosen"], &now["given"]),
+        (&true.into(), &false.into())
+    );
+    node.terminate();
+    let _node = Node::start(dir.path());
+    let given = json(dir.path(), &["network", "show"]);
+    assert_eq!(given["bootstrap"], serde_json::json!([]));
+    assert_eq!(given["given"], true);
 }

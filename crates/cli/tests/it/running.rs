@@ -33,7 +33,7 @@ impl Node {
         Self::start_as(dir, &[&usual[..], arguments].concat())
     }
 
-    fn start_with(dir: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(dir: &Path, arguments: &[&str]) -> Self {
         Self::start_as(dir, &[&["run"], arguments].concat())
     }
 
