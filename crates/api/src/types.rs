@@ -215,12 +215,12 @@ pub struct PeerDevices {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PeerDevice {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::DeviceId)]
     pub id: DeviceId,
     /// Whether its account has revoked it.
     pub revoked: bool,
     /// `offline`, `available` (announced on the DHT) or `connected`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ids::Presence)]
     pub presence: Presence,
     /// When it was last seen.
     #[schema(value_type = u64)]

@@ -214,6 +214,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{account}/contacts/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Somebody's devices, as far as they are known, and whether a person compared their Jami ID
+         *     with what they showed.
+         * @description Needs the scope `read`.
+         */
+        get: operations["contacts_peer_devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/accounts/{account}/contacts/{id}/profile": {
         parameters: {
             query?: never;
@@ -249,6 +270,31 @@ export interface paths {
          */
         post: operations["contacts_unblock"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{account}/contacts/{id}/verified": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Notes that a person compared somebody's Jami ID, which is the fingerprint of their key, with
+         *     what they showed on another way.
+         * @description Needs the scope `admin`.
+         */
+        put: operations["contacts_verify"];
+        post?: never;
+        /**
+         * Forgets that.
+         * @description Needs the scope `admin`.
+         */
+        delete: operations["contacts_unverify"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1200,6 +1246,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backups/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restores a whole backup: one on the node's machine, or the one that was handed over. The
+         *     answer is lines of progress; after the last one the node starts again by itself, as what was
+         *     restored. For a node without accounts.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["backups_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/backups/schedule": {
         parameters: {
             query?: never;
@@ -1219,6 +1287,72 @@ export interface paths {
          * @description Needs the scope `admin`.
          */
         delete: operations["backups_end_schedule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/uploaded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Hands over a backup, to be restored then: the file as it is. For a node without accounts.
+         * @description Needs the scope `admin`.
+         */
+        put: operations["backups_upload"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The checks that there are, and what came of them when they were last made.
+         * @description Needs the scope `admin`.
+         */
+        get: operations["doctor_last"];
+        put?: never;
+        /**
+         * Makes checks, all at the same time, within some seconds. Nobody is asked but this machine
+         *     itself, the hosts to join through, and the name servers that accounts have chosen.
+         * @description Needs the scope `admin`.
+         */
+        post: operations["doctor_examine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/doctor/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A report of the checks that were last made, without IDs, names and addresses: to show to
+         *     others who may help.
+         * @description Needs the scope `admin`.
+         */
+        get: operations["doctor_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1288,6 +1422,50 @@ export interface paths {
          */
         post: operations["link_confirm"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the node is in the network, and where it begins.
+         * @description Needs the scope `read`.
+         */
+        get: operations["network_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/bootstrap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Begins at these hosts from now on, and asks them at once.
+         * @description Needs the scope `admin`.
+         */
+        put: operations["network_choose"];
+        post?: never;
+        /**
+         * Begins at the hosts again that the node was started with.
+         * @description Needs the scope `admin`.
+         */
+        delete: operations["network_forget"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1779,6 +1957,35 @@ export interface components {
             /** @description Whether the others are told that one types. */
             typing?: boolean | null;
         };
+        /** @description What came of a check. */
+        CheckResult: {
+            /** @enum {string} */
+            check: "dht" | "nat" | "ports" | "turn" | "proxy" | "name_server" | "clock" | "disk" | "backups" | "versions";
+            /** @description What was found, the worst first. */
+            findings: components["schemas"]["Finding"][];
+            /**
+             * Format: int64
+             * @description When it was made.
+             */
+            time: number;
+            /**
+             * Format: int64
+             * @description How long it took, in thousandths of a second.
+             */
+            took: number;
+            /** @enum {string} */
+            verdict: "nothing" | "ok" | "look" | "broken";
+        };
+        /** @description Chooses hosts to begin with. */
+        ChooseBootstrap: {
+            /**
+             * @description The hosts; none: only nodes known from before are asked.
+             * @example [
+             *       "bootstrap.jami.net:4222"
+             *     ]
+             */
+            hosts: string[];
+        };
         /** @description Says that this shall become a device of the account shown. */
         ConfirmLink: {
             /** @description The account's password; none if empty. */
@@ -1951,6 +2158,35 @@ export interface components {
             /** @description Devices that are owed messages. */
             owed: number;
         };
+        /** @description The last result of each check that was made since the node started. */
+        Doctor: {
+            /** @description The checks that there are. */
+            checks: string[];
+            /** @description What came of those that were made. */
+            results: components["schemas"]["CheckResult"][];
+        };
+        /** @description The same to show around: without IDs, names and addresses. */
+        DoctorReport: {
+            /**
+             * Format: int64
+             * @description How many accounts it has.
+             */
+            accounts: number;
+            /**
+             * Format: int64
+             * @description When the report was made.
+             */
+            made: number;
+            /** @description What came of the checks. */
+            results: components["schemas"]["CheckResult"][];
+            /**
+             * Format: int64
+             * @description For how many seconds the node runs.
+             */
+            uptime: number;
+            /** @description The version of Baraza. */
+            version: string;
+        };
         /** @description Gives a message another wording. */
         EditText: {
             /** @description The new text; empty to delete the message. */
@@ -2073,6 +2309,17 @@ export interface components {
          * @example message_received
          */
         EventType: string;
+        /** @description What is to be examined. */
+        Examine: {
+            /**
+             * @description Which checks; all if it is empty.
+             * @example [
+             *       "dht",
+             *       "clock"
+             *     ]
+             */
+            checks?: string[];
+        };
         /** @description Asks for the archive of an account. */
         ExportAccount: {
             /** @description Encrypts the exported archive; not encrypted if empty. */
@@ -2128,6 +2375,22 @@ export interface components {
              * @description When, in seconds, as the author says.
              */
             time: number;
+        };
+        /** @description Something that was found. */
+        Finding: {
+            /** @description What to try; empty if there is nothing. */
+            advice: string;
+            /** @enum {string} */
+            code: "took_too_long" | "dht_well" | "dht_few" | "dht_none" | "dht_ended" | "bootstrap_answers" | "bootstrap_some" | "bootstrap_silent" | "bootstrap_none" | "nat_direct" | "nat_translated" | "nat_changing" | "nat_unknown" | "nat_offline" | "nat_loopback" | "ports_answer" | "ports_silent" | "ports_unbound" | "turn_none" | "proxy_none" | "names_none" | "names_answer" | "names_local" | "names_plain" | "names_slow" | "names_busy" | "names_unreachable" | "names_untrusted" | "names_strange" | "clock_right" | "clock_off" | "clock_wrong" | "clock_unknown" | "clock_peers" | "clock_peers_ahead" | "clock_back" | "disk_well" | "disk_low" | "disk_full" | "disk_unwritable" | "disk_slow" | "database_whole" | "database_damaged" | "database_unfinished" | "backup_fresh" | "backup_never" | "backup_old" | "backup_late" | "backup_failed" | "backup_none" | "versions_known";
+            /** @description What it rests on. */
+            facts: components["schemas"]["Measured"][];
+            /**
+             * @description What was found.
+             * @example The network is reached: enough nodes answer.
+             */
+            text: string;
+            /** @enum {string} */
+            verdict: "nothing" | "ok" | "look" | "broken";
         };
         /** @description A message that was found. */
         Found: {
@@ -2390,6 +2653,18 @@ export interface components {
             /** @description The last message read. */
             message: string;
         };
+        /** @description Something that was measured. */
+        Measured: {
+            /** @enum {string} */
+            name: "good" | "dubious" | "hosts" | "answering" | "unknown" | "time" | "seen" | "own" | "bound" | "server" | "reason" | "status" | "ahead" | "behind" | "peers" | "free" | "size" | "written" | "database" | "accounts" | "without" | "age" | "baraza" | "sqlite" | "system" | "machine";
+            /** @description What it measures. */
+            unit: components["schemas"]["Unit"];
+            /**
+             * @description How much, as digits; or the text.
+             * @example 37
+             */
+            value: string;
+        };
         /** @description A member of a conversation. */
         Member: {
             /** @description Its Jami ID. */
@@ -2461,6 +2736,25 @@ export interface components {
             proposed?: string | null;
             /** @description Its address; none if nobody chose one: then none is asked. */
             server?: string | null;
+        };
+        /** @description How the node is in the network, and where it begins. */
+        NetworkView: {
+            /** @description The UDP addresses that the node listens on. */
+            addresses: string[];
+            /**
+             * @description Hosts to begin with: `host`, `host:port` or `[v6]:port`.
+             * @example [
+             *       "bootstrap.jami.net:4222"
+             *     ]
+             */
+            bootstrap: string[];
+            /** @description Whether somebody chose them, so that they stay over restarts. */
+            chosen: boolean;
+            /**
+             * @description Whether the node was started with a list of its own, which counts before what was chosen
+             *     at each start.
+             */
+            given: boolean;
         };
         /** @description Makes a new account. */
         NewAccount: {
@@ -2593,6 +2887,30 @@ export interface components {
          * @example c0ffee00112233445566778899aabbccddeeff00
          */
         NodeId: string;
+        /** @description A device of somebody else. */
+        PeerDevice: {
+            /** @description Its id. */
+            id: components["schemas"]["DeviceId"];
+            /** @description `offline`, `available` (announced on the DHT) or `connected`. */
+            presence: components["schemas"]["Presence"];
+            /** @description Whether its account has revoked it. */
+            revoked: boolean;
+            /**
+             * Format: int64
+             * @description When it was last seen.
+             */
+            seen: number;
+        };
+        /** @description The devices of somebody else. */
+        PeerDevices: {
+            /** @description Their devices, as far as they are known, revoked ones last. */
+            devices: components["schemas"]["PeerDevice"][];
+            /**
+             * Format: int64
+             * @description When a person compared their Jami ID with what they showed; none if nobody did.
+             */
+            verified?: number | null;
+        };
         /**
          * @description What a message waits for.
          * @enum {string}
@@ -2730,6 +3048,24 @@ export interface components {
         Rejoin: {
             /** @description The Jami ID of the member to clone from; an admin if left out. */
             from?: string | null;
+        };
+        /** @description Asks for a whole backup to be restored. */
+        RestoreBackup: {
+            /** @description An absolute path on the node's machine; the backup that was handed over if left out. */
+            file?: string | null;
+            /** @description The backup's password. */
+            password: string;
+        };
+        /** @description A line of the answer while a backup is restored. */
+        RestoreProgress: {
+            /** @description So many files and bytes are read. */
+            read: number[];
+        } | {
+            /** @description It is complete; the node starts again. */
+            restored: components["schemas"]["BackupMade"];
+        } | {
+            /** @description Nothing came of it. */
+            error: components["schemas"]["Problem"];
         };
         /** @description Revokes a device. */
         RevokeDevice: {
@@ -2883,6 +3219,11 @@ export interface components {
             /** @description `true` again and again as long as one does, then `false`. */
             active: boolean;
         };
+        /**
+         * @description What a number measures, or what a text is.
+         * @enum {string}
+         */
+        Unit: "count" | "seconds" | "milliseconds" | "bytes" | "text" | "private";
         /** @description An address that is told what happens, and how far it is. */
         Webhook: {
             /** @description Only of these accounts (local names); none: of all. */
@@ -3790,6 +4131,58 @@ export interface operations {
             };
         };
     };
+    contacts_peer_devices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
+                account: string;
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "devices": [
+                     *         {
+                     *           "id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "presence": "offline",
+                     *           "revoked": false,
+                     *           "seen": 2
+                     *         }
+                     *       ],
+                     *       "verified": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PeerDevices"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     profiles_show: {
         parameters: {
             query?: never;
@@ -3870,6 +4263,118 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    contacts_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
+                account: string;
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "devices": [
+                     *         {
+                     *           "id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "presence": "offline",
+                     *           "revoked": false,
+                     *           "seen": 2
+                     *         }
+                     *       ],
+                     *       "verified": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PeerDevices"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    contacts_unverify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
+                account: string;
+                /**
+                 * @description Jami ID
+                 * @example 867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "devices": [
+                     *         {
+                     *           "id": "2b4e0f3c9d6a1875c0e2f4a6b8d0c1e3f5a7b9d1c3e5f7092b4d6f8a0c2e4f61",
+                     *           "presence": "offline",
+                     *           "revoked": false,
+                     *           "seen": 2
+                     *         }
+                     *       ],
+                     *       "verified": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PeerDevices"];
+                };
             };
             /** @description Refused, or failed */
             default: {
@@ -7694,6 +8199,59 @@ export interface operations {
             };
         };
     };
+    backups_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "a long sentence of one's own"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RestoreBackup"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "read": [
+                     *         2
+                     *       ]
+                     *     }
+                     */
+                    "application/x-ndjson": components["schemas"]["RestoreProgress"];
+                };
+            };
+            /** @description There are accounts here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     backups_set_schedule: {
         parameters: {
             query?: never;
@@ -7747,6 +8305,254 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    backups_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example what the file holds */
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There are accounts here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No room */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    doctor_last: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "checks": [
+                     *         "dht"
+                     *       ],
+                     *       "results": [
+                     *         {
+                     *           "check": "dht",
+                     *           "findings": [
+                     *             {
+                     *               "advice": "Look whether this machine has a way to the internet.",
+                     *               "code": "took_too_long",
+                     *               "facts": [
+                     *                 {
+                     *                   "name": "good",
+                     *                   "unit": "count",
+                     *                   "value": "37"
+                     *                 }
+                     *               ],
+                     *               "text": "The network is reached: enough nodes answer.",
+                     *               "verdict": "nothing"
+                     *             }
+                     *           ],
+                     *           "time": 1796040000,
+                     *           "took": 12,
+                     *           "verdict": "nothing"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Doctor"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    doctor_examine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "checks": [
+                 *         "dht",
+                 *         "clock"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Examine"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "check": "dht",
+                     *         "findings": [
+                     *           {
+                     *             "advice": "Look whether this machine has a way to the internet.",
+                     *             "code": "took_too_long",
+                     *             "facts": [
+                     *               {
+                     *                 "name": "good",
+                     *                 "unit": "count",
+                     *                 "value": "37"
+                     *               }
+                     *             ],
+                     *             "text": "The network is reached: enough nodes answer.",
+                     *             "verdict": "nothing"
+                     *           }
+                     *         ],
+                     *         "time": 1796040000,
+                     *         "took": 12,
+                     *         "verdict": "nothing"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["CheckResult"][];
+                };
+            };
+            /** @description Too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    doctor_report: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `json` or `text`.
+                 * @example json
+                 */
+                format?: "json" | "text";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accounts": 2,
+                     *       "made": 2,
+                     *       "results": [
+                     *         {
+                     *           "check": "dht",
+                     *           "findings": [
+                     *             {
+                     *               "advice": "Look whether this machine has a way to the internet.",
+                     *               "code": "took_too_long",
+                     *               "facts": [
+                     *                 {
+                     *                   "name": "good",
+                     *                   "unit": "count",
+                     *                   "value": "37"
+                     *                 }
+                     *               ],
+                     *               "text": "The network is reached: enough nodes answer.",
+                     *               "verdict": "nothing"
+                     *             }
+                     *           ],
+                     *           "time": 1796040000,
+                     *           "took": 12,
+                     *           "verdict": "nothing"
+                     *         }
+                     *       ],
+                     *       "uptime": 86400,
+                     *       "version": "0.1.0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DoctorReport"];
+                    /** @example Baraza 0.1.0, 1 accounts, running for 86400 s. */
+                    "text/plain": string;
+                };
             };
             /** @description Refused, or failed */
             default: {
@@ -8022,6 +8828,145 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    network_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "addresses": [
+                     *         "0.0.0.0:4222"
+                     *       ],
+                     *       "bootstrap": [
+                     *         "bootstrap.jami.net:4222"
+                     *       ],
+                     *       "chosen": true,
+                     *       "given": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NetworkView"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    network_choose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hosts": [
+                 *         "bootstrap.jami.net:4222"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChooseBootstrap"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "addresses": [
+                     *         "0.0.0.0:4222"
+                     *       ],
+                     *       "bootstrap": [
+                     *         "bootstrap.jami.net:4222"
+                     *       ],
+                     *       "chosen": true,
+                     *       "given": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NetworkView"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    network_forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "addresses": [
+                     *         "0.0.0.0:4222"
+                     *       ],
+                     *       "bootstrap": [
+                     *         "bootstrap.jami.net:4222"
+                     *       ],
+                     *       "chosen": true,
+                     *       "given": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NetworkView"];
                 };
             };
             /** @description Refused, or failed */

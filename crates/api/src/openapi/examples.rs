@@ -42,6 +42,11 @@ const WORDS: &[(&str, &str)] = &[
     ("id", r#""867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5""#),
     ("reply_to", r#""4f2a8b1c3d5e6f708192a3b4c5d6e7f809112233""#),
     ("accounts", r#""d78438f0fb854c5a""#),
+    ("addresses", r#""0.0.0.0:4222""#),
+    (
+        "advice",
+        r#""Look whether this machine has a way to the internet.""#,
+    ),
     ("after", r#"" this evening""#),
     ("archive", r#""H4sIAAAAAAAA""#),
     ("arrived", "true"),
@@ -54,6 +59,8 @@ const WORDS: &[(&str, &str)] = &[
         "channels",
         r#""git:9b1de7c60f0a4c41b8d2a3e5f60718293a4b5c6d""#,
     ),
+    ("checks", r#""dht""#),
+    ("chosen", "true"),
     ("client", r#""Mozilla/5.0 (X11; Linux x86_64)""#),
     (
         "code",

@@ -122,7 +122,7 @@ pub(crate) async fn examine(
 /// others who may help.
 #[utoipa::path(get, path = "/api/v1/doctor/report", tag = "doctor", params(ReportOptions),
     responses((status = 200, content(
-        (DoctorReport = "application/json"), (String = "text/plain")))))]
+        (DoctorReport = "application/json"), (String = "text/plain", example = "Baraza 0.1.0, 1 accounts, running for 86400 s.")))))]
 pub(crate) async fn report(
     Shared(state): Shared<Arc<State>>,
     Params(options): Params<ReportOptions>,
