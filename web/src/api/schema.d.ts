@@ -2161,7 +2161,7 @@ export interface components {
         /** @description The last result of each check that was made since the node started. */
         Doctor: {
             /** @description The checks that there are. */
-            checks: string[];
+            checks: ("dht" | "nat" | "ports" | "turn" | "proxy" | "name_server" | "clock" | "disk" | "backups" | "versions")[];
             /** @description What came of those that were made. */
             results: components["schemas"]["CheckResult"][];
         };
@@ -2311,14 +2311,8 @@ export interface components {
         EventType: string;
         /** @description What is to be examined. */
         Examine: {
-            /**
-             * @description Which checks; all if it is empty.
-             * @example [
-             *       "dht",
-             *       "clock"
-             *     ]
-             */
-            checks?: string[];
+            /** @description Which checks; all if it is empty. */
+            checks?: ("dht" | "nat" | "ports" | "turn" | "proxy" | "name_server" | "clock" | "disk" | "backups" | "versions")[];
         };
         /** @description Asks for the archive of an account. */
         ExportAccount: {
@@ -8436,8 +8430,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "checks": [
-                 *         "dht",
-                 *         "clock"
+                 *         "dht"
                  *       ]
                  *     }
                  */

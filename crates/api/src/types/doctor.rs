@@ -3,7 +3,8 @@
 use baraza_core::doctor::{self as core, Check, Code, Examination, Fact, FactName, Value, Verdict};
 use baraza_wire::UnixTime;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 
 /// A text that is one of these.
@@ -17,6 +18,22 @@ fn one_of<T: Serialize>(all: impl IntoIterator<Item = T>) -> Schema {
 
 fn checks() -> Schema {
     one_of(Check::ALL)
+}
+
+fn check_list(what: &str) -> Schema {
+    ArrayBuilder::new()
+        .items(RefOr::T(checks()))
+        .max_items(Some(Check::ALL.len()))
+        .description(Some(what))
+        .into()
+}
+
+fn wanted_checks() -> Schema {
+    check_list("Which checks; all if it is empty.")
+}
+
+fn all_checks() -> Schema {
+    check_list("The checks that there are.")
 }
 
 fn verdicts() -> Schema {
@@ -42,7 +59,7 @@ fn fact_names() -> Schema {
 pub struct Examine {
     /// Which checks; all if it is empty.
     #[serde(default)]
-    #[schema(value_type = Vec<String>, example = json!(["dht", "clock"]), max_items = 10)]
+    #[schema(schema_with = wanted_checks)]
     pub checks: Vec<Check>,
 }
 
@@ -161,7 +178,7 @@ impl Checked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Doctor {
     /// The checks that there are.
-    #[schema(value_type = Vec<String>)]
+    #[schema(schema_with = all_checks)]
     pub checks: Vec<Check>,
     /// What came of those that were made.
     pub results: Vec<Checked>,

@@ -84,6 +84,8 @@ impl Sink {
     /// It is whole: if it is what it should be, moves it to its place, durably, and returns
     /// when it was changed; else removes it.
     pub(crate) fn finish(mut self, to: &Path, sha3: &str) -> Result<u64, FileError> {
+        // While the rest is hashed; if it is wrong, it only was written in vain.
+        self.writer.sync_aside()?;
         if self.writer.digest()?.finish() != sha3 {
             std::fs::remove_file(&self.path)?;
             return Err(FileError::Wrong);

@@ -113,7 +113,7 @@ impl Writer {
     }
 
     /// Begins to bring what was written to the disk, unless that is under way.
-    fn sync_aside(&mut self) -> io::Result<()> {
+    pub(super) fn sync_aside(&mut self) -> io::Result<()> {
         if self.syncing.as_ref().is_some_and(|it| !it.is_finished()) {
             return Ok(());
         }
