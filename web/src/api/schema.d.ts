@@ -8471,6 +8471,15 @@ export interface operations {
                     "application/json": components["schemas"]["CheckResult"][];
                 };
             };
+            /** @description More checks than there are */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too often */
             429: {
                 headers: {

@@ -88,11 +88,16 @@ pub(crate) async fn last(Shared(state): Shared<Arc<State>>) -> Json<Doctor> {
 /// itself, the hosts to join through, and the name servers that accounts have chosen.
 #[utoipa::path(post, path = "/api/v1/doctor", tag = "doctor", request_body = Examine,
     responses((status = 200, body = Vec<Checked>),
+        (status = 422, body = crate::error::Problem, description = "More checks than there are"),
         (status = 429, body = crate::error::Problem, description = "Too often")))]
 pub(crate) async fn examine(
     Shared(state): Shared<Arc<State>>,
     Input(wanted): Input<Examine>,
 ) -> Result<Json<Vec<Checked>>, ApiError> {
+    if wanted.checks.len() > Check::ALL.len() {
+        let text = format!("there are {} checks, and more were named", Check::ALL.len());
+        return Err(ApiError::unprocessable("invalid", text));
+    }
     let mut checks = match wanted.checks.as_slice() {
         [] => Check::ALL.to_vec(),
         some => some.to_vec(),
