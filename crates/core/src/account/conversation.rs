@@ -68,7 +68,8 @@ pub(super) struct Conversation {
 }
 
 /// Which commits of a clone clients are told of: those that were written since this account
-/// was invited are messages to it like any that come later, older ones are history.
+/// was invited (the last time) are messages to it like any that come later, older ones are
+/// history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloneNews {
     /// None: the account has been a member before.
@@ -80,23 +81,28 @@ pub(super) enum CloneNews {
 }
 
 impl CloneNews {
-    /// Whether a commit is news that is going to have a position.
-    fn takes(&mut self, info: &CommitInfo, position: u64, us: &AccountId) -> bool {
-        let invites = match &info.message {
-            baraza_swarm::Message::Initial { invited, .. } => invited.as_ref() == Some(us),
-            baraza_swarm::Message::Member { action, uri } => {
-                *action == MemberAction::Add && *uri == us.to_string()
+    /// Passes a commit; whether all up to it is history.
+    fn pass(&mut self, info: &CommitInfo, position: u64, us: &AccountId) -> bool {
+        let of_us = |action| match &info.message {
+            baraza_swarm::Message::Initial { invited, .. } => {
+                action == MemberAction::Add && invited.as_ref() == Some(us)
+            }
+            baraza_swarm::Message::Member { action: done, uri } => {
+                *done == action && *uri == us.to_string()
             }
             _ => false,
         };
         match self {
-            Self::Nothing => false,
-            Self::AfterInvitation if invites => {
+            Self::AfterInvitation if of_us(MemberAction::Add) => {
                 *self = Self::From(position.saturating_add(1));
-                false
+                true
             }
-            Self::AfterInvitation => false,
-            Self::From(_) => true,
+            // An earlier time in the conversation: another invitation follows.
+            Self::From(_) if of_us(MemberAction::Join) => {
+                *self = Self::AfterInvitation;
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -317,7 +323,11 @@ impl Conversation {
             }
         }
         let position = self.index.length();
-        let tell = self.news.takes(&info, position, &core.account) || tell;
+        let mut tell = tell || matches!(self.news, CloneNews::From(_));
+        if self.news.pass(&info, position, &core.account) {
+            self.fresh.iter_mut().for_each(|fresh| fresh.tell = false);
+            tell = false;
+        }
         self.index.push(Entry {
             id: *id,
             parents: info.parents.clone(),

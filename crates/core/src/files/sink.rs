@@ -85,7 +85,7 @@ impl Sink {
     /// when it was changed; else removes it.
     pub(crate) fn finish(mut self, to: &Path, sha3: &str) -> Result<u64, FileError> {
         // While the rest is hashed; if it is wrong, it only was written in vain.
-        self.writer.sync_aside()?;
+        self.writer.ending()?;
         if self.writer.digest()?.finish() != sha3 {
             std::fs::remove_file(&self.path)?;
             return Err(FileError::Wrong);

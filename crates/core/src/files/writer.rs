@@ -112,20 +112,30 @@ impl Writer {
         Ok(digest)
     }
 
+    /// Nothing more comes: begins to bring the rest to the disk, where that takes long.
+    pub(super) fn ending(&mut self) -> io::Result<()> {
+        match self.unsynced >= ASIDE {
+            true => self.sync_aside(),
+            false => Ok(()),
+        }
+    }
+
     /// Begins to bring what was written to the disk, unless that is under way.
-    pub(super) fn sync_aside(&mut self) -> io::Result<()> {
+    fn sync_aside(&mut self) -> io::Result<()> {
         if self.syncing.as_ref().is_some_and(|it| !it.is_finished()) {
             return Ok(());
         }
         self.synced()?;
-        let (file, after) = (self.file.try_clone()?, self.after);
+        let file = self.file.try_clone()?;
+        // Small files are looked at as soon as they are there.
+        let leaves = self.after == After::AtRest && self.unsynced >= SYNC_EVERY;
         self.unsynced = 0;
         // Without a thread all is left to the end.
         self.syncing = Builder::new()
             .name("sync".to_owned())
             .spawn(move || {
                 file.sync_data()?;
-                if after == After::AtRest {
+                if leaves {
                     // What follows goes into the memory that this leaves, instead of pushing
                     // out what other programs have read. It is advice: nothing depends on it.
                     let _refused = fadvise(&file, 0, None, Advice::DontNeed);
