@@ -414,3 +414,33 @@ fn what_was_written_since_one_was_invited_is_news_and_unread() {
     assert_eq!(list[0].unread, 1);
     assert_eq!(list[0].first_unread, Some(since));
 }
+
+#[test]
+fn who_comes_back_is_told_of_what_is_new_only() {
+    let mut world = three(72);
+    let chat = group_of(&mut world, &[BOB, CAROL]);
+    let before = world.say(ALICE, chat, "when Bob was here");
+    world.settle(&[ALICE, BOB, CAROL], chat, 1);
+    let leave = Command::Leave { conversation: chat };
+    world.ask(BOB, leave).unwrap();
+    world.until("Bob is gone", |world| {
+        role(world, ALICE, chat, BOB) != Some(Role::Member)
+    });
+    world.hosts[BOB].events.clear();
+    let add = Command::AddMember {
+        conversation: chat,
+        member: world.id(BOB),
+    };
+    world.ask(ALICE, add).unwrap();
+    let since = world.say(ALICE, chat, "welcome back");
+    join(&mut world, BOB, chat);
+    let told = |world: &World, id: CommitId| {
+        world.has_event(
+            BOB,
+            |event| matches!(event, EventBody::MessageReceived { message, .. } if message.id == id),
+        )
+    };
+    world.until("the welcome is told", |world| told(world, since));
+    world.run(Duration::from_secs(5));
+    assert!(!told(&world, before));
+}
