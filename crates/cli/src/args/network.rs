@@ -7,7 +7,7 @@ pub(crate) enum NetworkAction {
     Show,
     /// Begin at these hosts from now on; without any: only at nodes known from before
     Bootstrap {
-        /// As host, host:port or [v6]:port
+        /// As host or host:port, an IPv6 address with a port in brackets
         hosts: Vec<String>,
         /// Back to the usual ones
         #[arg(long, conflicts_with = "hosts")]
