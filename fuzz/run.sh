@@ -17,25 +17,32 @@ targets=${*:-$all}
 cp ../Cargo.lock Cargo.lock # the same versions as the programs have (not committed)
 cd .. # cargo fuzz looks for fuzz/ here
 cargo fuzz build || exit 1
-passed=0 failed=0
-for target in $targets; do
-    corpus=fuzz/corpus/$target
-    mkdir -p "$corpus"
-    log=$(mktemp)
-    # Memory: 512 MiB for all, and 2 x 64 MiB for one allocation; 10 s for one input.
-    if cargo fuzz run "$target" "$corpus" "fuzz/seeds/$target" -- -max_total_time="$seconds" \
-        -max_len=65536 -rss_limit_mb=1024 -malloc_limit_mb=128 -timeout=10 \
-        -print_final_stats=1 >"$log" 2>&1; then
-        passed=$((passed + 1))
-        runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")
-        peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$log")
-        echo "ok     $target: $runs inputs in $seconds s, memory up to $peak MB"
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+one() { # target
+    local target=$1 log=$results/$1.log
+    mkdir -p "fuzz/corpus/$target"
+    # Memory: 1 GiB for all, and 128 MiB for one allocation; 10 s for one input.
+    if cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=1024 -malloc_limit_mb=128 \
+        -timeout=10 -print_final_stats=1 >"$log" 2>&1; then
+        touch "$results/$target.ok"
+        echo "ok     $target: $(sed -n 's/^stat::number_of_executed_units: //p' "$log") inputs in" \
+            "$seconds s, memory up to $(sed -n 's/^stat::peak_rss_mb: *//p' "$log") MB"
     else
-        failed=$((failed + 1))
         echo "FAILED $target"
         tail -n 30 "$log"
     fi
-    rm -f "$log"
+}
+
+# As many at once as there are cores.
+for target in $targets; do
+    while [ "$(jobs -pr | wc -l)" -ge "${FUZZ_JOBS:-$(nproc)}" ]; do wait -n; done
+    one "$target" &
 done
+wait
+passed=$(find "$results" -name '*.ok' | wc -l)
+failed=$(($(wc -w <<<"$targets") - passed))
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
