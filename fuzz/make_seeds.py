@@ -72,6 +72,10 @@ for path in VECTORS.glob("account-*/*.msgpack"):
     seed("msgpack", path.read_bytes())
 state = load("dht-state-discovery-2412.json")
 seed("dht_state", bytes.fromhex(state["state_hex"]))
+for packet in hexes(state["discovery"]):
+    seed("discovery", packet)
+people = bytes.fromhex("92c414" + "07" * 20 + "a45a757269")
+seed("discovery", b"\x82\xa4jami" + people + b"\xa3dht\x93\xc4\x14" + b"\x07" * 20 + b"\xcd\x10\x7e\x00")
 for query in ("SELECT * WHERE id=5", "SELECT id,value_type WHERE value_type=3,owner=aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d",
               "SELECT seq WHERE user_type=\"text/plain\"", "WHERE seq=7", "SELECT", ""):
     seed("query", query.encode())

@@ -69,6 +69,7 @@ class World:
         self.serial = 0
         self.pair: Pair | None = None
         self.names = None  # the name server of players made from now on
+        self.alone = False  # whether players made from now on are told of no DHT node
 
     def bootstrap_from(self, kind: str) -> None:
         """A new, empty DHT of that kind: dead nodes in an old one would slow it."""
@@ -100,6 +101,8 @@ class World:
 
     def player(self, kind: str, name: str):
         more = {"name_server": self.names.url} if self.names else {}
+        if self.alone:
+            more["bootstrap"] = ""
         if kind == "J":
             return Peer(name, self.root, debug=True, **more)
         return ForeignPeer(shlex.split(self.options.foreign), name, self.root, **more)
@@ -160,7 +163,7 @@ def absent(peer, event: str, predicate, since: int, seconds: float = QUIET) -> N
 class Pair:
     """Two players; `a` asks. Keeps account of what was said."""
 
-    def __init__(self, world: World, kinds: str, password: str = ""):
+    def __init__(self, world: World, kinds: str, password: str = "", wait: float = 60):
         self.world, self.good, self.chat = world, True, ""
         number = world.serial
         self.a = world.player(kinds[0], f"asker{number}")
@@ -170,8 +173,16 @@ class Pair:
         self.more: list = []                 # further players, closed with these
         self.since = {self.a: 0, self.b: 0}  # where the events of this life begin
         self.ids = dict(zip((self.a, self.b), together(
-            lambda: self.a.create_account("Asker", password)["jami_id"],
-            lambda: self.b.create_account("Asked", password)["jami_id"])))
+            lambda: self.create(self.a, "Asker", password, wait),
+            lambda: self.create(self.b, "Asked", password, wait))))
+
+    def create(self, peer, name: str, password: str, wait: float) -> str:
+        """The Jami ID of a new account; with `wait` 0 nobody may be able to find it yet."""
+        # A daemon that is told later takes half a minute to answer.
+        more = {"peer_discovery": True} if self.world.alone and isinstance(peer, Peer) else {}
+        made = peer.create_account(name, password, wait=wait, **more)
+        until(lambda: made.get("jami_id") or peer.identity()["jami_id"], f"{name} has keys", 60)
+        return made.get("jami_id") or peer.identity()["jami_id"]
 
     @property
     def both(self):
@@ -788,6 +799,7 @@ import matrix_groups  # noqa: E402,F401
 import matrix_keep  # noqa: E402,F401
 import matrix_life  # noqa: E402,F401
 import matrix_linking  # noqa: E402,F401
+import matrix_local  # noqa: E402,F401
 import matrix_files  # noqa: E402,F401
 import matrix_names  # noqa: E402,F401
 import matrix_presence  # noqa: E402,F401

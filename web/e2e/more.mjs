@@ -273,6 +273,43 @@ try {
     await picture(page, 'network-light');
   });
 
+  await step('somebody nearby is seen, asked and answers', async () => {
+    await page.goto(node.address + '#/');
+    await switcher.click();
+    await page.locator('.accounts button', { hasText: 'The shop' }).click();
+    await page.locator('.brand', { hasText: 'The shop' }).waitFor();
+    await page.goto(node.address + '#/new/person');
+    const near = page.getByRole('region', { name: 'People nearby' });
+    await near.getByRole('button', { name: 'Look for people nearby' }).click();
+    await near.getByText('Nobody yet.').waitFor();
+    await accessible(page, 'nobody nearby');
+    await zuri.ask('PUT', '/network/local', { on: true });
+    await zuri.ask('PATCH', others.zuri.path + '/nearby', { shown: true });
+    await near.getByText(others.zuri.id).waitFor(T);
+    await accessible(page, 'somebody nearby');
+    await narrow('somebody nearby');
+    await picture(page, 'nearby-light');
+    // One is seen only when one wants to.
+    expect((await zuri.ask('GET', others.zuri.path + '/nearby')).people.length === 0, 'seen without wanting to');
+    await near.getByRole('checkbox', { name: 'Show me to people nearby' }).check();
+    await until(async () => (await zuri.ask('GET', others.zuri.path + '/nearby')).people.some((one) => one.id === second && one.name === 'The shop'), 'the shop at Zuri');
+    await near.getByRole('button', { name: 'Ask to talk: Zuri' }).click();
+    await page.getByText('has not accepted yet').waitFor();
+    const [request] = await until(async () => {
+      const all = (await zuri.ask('GET', others.zuri.path + '/requests')).filter((one) => one.from === second);
+      return all.length ? all : null;
+    }, 'the request of the shop');
+    await zuri.ask('POST', `${others.zuri.path}/requests/${request.conversation}/accept`);
+    await page.getByText('has not accepted yet').waitFor({ state: 'hidden', ...T });
+    await page.goto(node.address + '#/settings/network');
+    await page.getByRole('checkbox', { name: /^Find nodes and people/ }).uncheck();
+    await page.goto(node.address + '#/new/person');
+    await near.getByRole('button', { name: 'Look for people nearby' }).waitFor();
+    await switcher.click();
+    await page.locator('.accounts button', { hasText: 'Amina' }).click();
+    await page.locator('.brand', { hasText: 'Amina' }).waitFor();
+  });
+
   await step('a whole backup is made, and restored at the first run of a new node', async () => {
     const backup = join(directory, 'all.backup');
     await page.goto(node.address + '#/settings/backup');

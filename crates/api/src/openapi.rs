@@ -16,8 +16,8 @@ use crate::error::PROBLEM;
 use crate::guard::SESSION_COOKIE;
 use crate::routes::{
     accounts, backups, bundles, contacts, conversations, devices, doctor, events, files, groups,
-    jami, linking, names, network, profiles, restore, safety, session, signs, status, tokens,
-    views, webhooks,
+    jami, linking, names, nearby, network, profiles, restore, safety, session, signs, status,
+    tokens, views, webhooks,
 };
 use crate::{error, types};
 
@@ -36,7 +36,7 @@ use crate::{error, types};
     paths(
         status::status, status::diagnostics,
         doctor::last, doctor::examine, doctor::report,
-        network::show, network::choose, network::forget,
+        network::show, network::choose, network::forget, nearby::look_around,
         session::show, session::sign_in, session::sign_out, session::code,
         session::set_password, session::list, session::revoke,
         tokens::list, tokens::create, tokens::revoke,
@@ -49,7 +49,7 @@ use crate::{error, types};
         backups::state, backups::make, restore::upload, restore::restore, backups::set_schedule, backups::end_schedule,
         contacts::list, contacts::add, contacts::show, contacts::remove, contacts::block,
         contacts::unblock, contacts::requests, contacts::accept, contacts::decline,
-        contacts::block_asker, safety::peer_devices, safety::verify, safety::unverify,
+        contacts::block_asker, nearby::show, nearby::change, safety::peer_devices, safety::verify, safety::unverify,
         names::find, names::of, names::register, names::server, names::change_server,
         bundles::export, bundles::import,
         conversations::list, conversations::show, conversations::members,

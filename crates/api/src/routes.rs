@@ -13,6 +13,7 @@ pub(crate) mod groups;
 pub(crate) mod jami;
 pub(crate) mod linking;
 pub(crate) mod names;
+pub(crate) mod nearby;
 pub(crate) mod network;
 pub(crate) mod profiles;
 pub(crate) mod restore;
@@ -140,6 +141,7 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
             get(conversations::delivery),
         )
         .route("/search", get(views::search))
+        .route("/nearby", get(nearby::show).patch(nearby::change))
         .route("/conversations/{conversation}/rejoin", post(signs::rejoin))
         .route("/conversations/{conversation}/entries", get(views::entries))
         .route("/conversations/{conversation}/typing", post(signs::typing))
@@ -183,6 +185,7 @@ pub(crate) fn router(state: Arc<State>, compat: bool) -> Router {
             "/network/bootstrap",
             put(network::choose).delete(network::forget),
         )
+        .route("/network/local", put(nearby::look_around))
         .route("/doctor", get(doctor::last).post(doctor::examine))
         .route("/doctor/report", get(doctor::report))
         .route(

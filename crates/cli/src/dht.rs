@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
+use baraza_dht::driver::discovery::LocalNetwork;
 use baraza_dht::driver::{self, DriverConfig, Port};
 use baraza_dht::{Config, Limits, infohash};
 use baraza_identity::{CertificateChain, DeviceIdentity, PrivateKey, account};
+use baraza_link::driver::addresses::local_addresses;
 use baraza_wire::UnixTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -62,6 +64,9 @@ pub(crate) struct DhtArgs {
     /// The address of this host is public and does not change
     #[arg(short = 'P', long)]
     public_stable: bool,
+    /// Find the nodes of the local network, and be found by them
+    #[arg(short = 'D', long)]
+    peer_discovery: bool,
     /// Run without a prompt until SIGTERM
     #[arg(short, long)]
     service: bool,
@@ -118,6 +123,14 @@ pub(crate) async fn run(args: DhtArgs) -> anyhow::Result<()> {
         ..DriverConfig::default()
     };
     let node = driver::start(config)?;
+    // Ends when it is dropped.
+    let _local = match args.peer_discovery {
+        true => {
+            let local = LocalNetwork::start(node.clone(), args.net, local_addresses);
+            Some(local.context("cannot look for nodes in the local network")?)
+        }
+        false => None,
+    };
     let mut console = Console::new(node.clone(), identity).await?;
     console.greet();
     let prompt = !args.service && std::io::stdin().is_terminal();

@@ -19,6 +19,7 @@ pub mod jami;
 pub mod keys;
 pub mod link_device;
 pub mod names;
+pub mod nearby;
 pub mod node;
 pub mod protocol;
 pub mod relay;

@@ -10,6 +10,7 @@ mod import_jami;
 mod keep;
 mod linking;
 mod names;
+mod nearby;
 mod network;
 mod pin;
 mod restore;
@@ -42,6 +43,7 @@ use engine::{ENABLED, Ended, Engine};
 pub use import_jami::{JamiAccount, JamiImport, JamiReport};
 pub use keep::{BackupState, MAX_KEPT, Schedule};
 use linking::NewLink;
+pub use nearby::Nearby;
 pub use network::MAX_HOSTS;
 pub(crate) use network::NETWORK;
 pub use pin::{PIN_LIFETIME, PinOffer};
@@ -202,6 +204,10 @@ struct Inner {
     /// Whether a backup is being restored: nothing else is made then.
     restoring: AtomicBool,
     restart: Notify,
+    /// Held while what was chosen of the network changes.
+    choosing: Mutex<()>,
+    /// What is known of the local network.
+    local: Mutex<nearby::Local>,
 }
 
 #[derive(Debug)]
@@ -296,9 +302,12 @@ impl Node {
                 schedule_changed: Arc::new(Notify::new()),
                 restoring: AtomicBool::new(false),
                 restart: Notify::new(),
+                choosing: Mutex::new(()),
+                local: Mutex::default(),
             }),
         };
         tokio::spawn(keep::run_schedule(Arc::downgrade(&node.inner)));
+        node.look_around_again();
         for row in accounts {
             let local_id = row.local_id.clone();
             if let Err(error) = node.start(row).await {
@@ -593,6 +602,7 @@ impl Node {
         // Nothing is started again from here on.
         let directory_lock = lock(&self.inner.lock).take();
         drop(lock(&self.inner.new_link).take());
+        lock(&self.inner.local).stop();
         let engines: Vec<Engine> = lock(&self.inner.engines)
             .values_mut()
             .filter_map(|running| running.engine.take())

@@ -15,6 +15,7 @@ pub mod message;
 pub mod mobile_lease;
 pub mod msg_channel;
 pub mod msgpack_stream;
+pub mod nearby;
 pub mod sip;
 pub mod sync;
 #[cfg(test)]

@@ -121,6 +121,11 @@ pub enum Command {
         /// What to listen for.
         query: Query,
     },
+    /// Ping an address that somebody said is a node's; once, and it is not remembered.
+    Meet {
+        /// Where.
+        addr: SocketAddr,
+    },
     /// Store a value at the nodes nearest to a key. An id of 0 is replaced by a random one.
     Put {
         /// Name of the operation.

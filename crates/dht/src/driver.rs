@@ -5,6 +5,7 @@
 //! events through queues of their own.
 
 mod bootstrap;
+pub mod discovery;
 mod handle;
 mod probe;
 mod socket;

@@ -13,6 +13,7 @@ mod api;
 pub mod certificate_value;
 mod clock;
 mod counters;
+pub mod discovery;
 pub mod driver;
 pub mod engine;
 mod fragments;

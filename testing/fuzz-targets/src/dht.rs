@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use baraza_core::protocol::nearby::NearbyAccount;
+use baraza_dht::discovery::{self, Discovery, NodeService};
 use baraza_dht::message::{MAX_DATAGRAM, Packet};
 use baraza_dht::query::decode_rows;
 use baraza_dht::{
@@ -130,4 +132,33 @@ pub(crate) fn dht_state(data: &[u8]) -> bool {
         "all of it"
     );
     understood
+}
+
+/// A datagram of the local network, read alone and by somebody who announces something.
+pub(crate) fn discovery(data: &[u8]) -> bool {
+    let now = Instant::now();
+    let mut machine = Discovery::new(now, Rng::from_seed(1));
+    let own = discovery::Packet::decode(b"\x81\xa1x\x01");
+    if let Ok(discovery::Packet::Announcement(own)) = own {
+        machine.announce(now, vec![own]);
+    }
+    machine.handle_datagram(now, ([10, 0, 0, 2], discovery::PORT).into(), data);
+    let outputs = std::iter::from_fn(|| machine.poll_output()).count();
+    assert!(outputs <= 1, "one datagram makes one");
+    let Ok(packet) = discovery::Packet::decode(data) else {
+        return false;
+    };
+    let again = discovery::Packet::decode(&packet.encode());
+    assert_eq!(again.as_ref(), Ok(&packet), "what was written reads");
+    if let discovery::Packet::Announcement(announcement) = packet {
+        for payload in announcement.0.values() {
+            if let Ok(node) = NodeService::decode(payload) {
+                assert_eq!(NodeService::decode(&node.encode()), Ok(node));
+            }
+            if let Ok(account) = NearbyAccount::decode(payload) {
+                assert_eq!(NearbyAccount::decode(&account.encode()), Ok(account));
+            }
+        }
+    }
+    true
 }

@@ -42,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("crl", identity::crl),
     ("device_message", core::device_message),
     ("dht_state", dht::dht_state),
+    ("discovery", dht::discovery),
     ("frame", link::frame),
     ("git_client", swarm::git_client),
     ("git_server", swarm::git_server),

@@ -1049,6 +1049,30 @@ export interface paths {
         patch: operations["names_change_server"];
         trace?: never;
     };
+    "/api/v1/accounts/{account}/nearby": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is in the local network, and whether the account shows itself there.
+         * @description Needs the scope `read`.
+         */
+        get: operations["nearby_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Shows the account to everybody in the local network from now on, or not: its Jami ID and name.
+         * @description Needs the scope `admin`.
+         */
+        patch: operations["nearby_change"];
+        trace?: never;
+    };
     "/api/v1/accounts/{account}/password": {
         parameters: {
             query?: never;
@@ -1466,6 +1490,28 @@ export interface paths {
          * @description Needs the scope `admin`.
          */
         delete: operations["network_forget"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/local": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Looks for nodes and people in the local network from now on, or not.
+         * @description Other nodes there see this node then; accounts are seen only if each is told to be.
+         *
+         *     Needs the scope `admin`.
+         */
+        put: operations["nearby_look_around"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2628,6 +2674,11 @@ export interface components {
              */
             expires_in: number;
         };
+        /** @description Chooses whether to look at the local network. */
+        LookAround: {
+            /** @description Whether to. */
+            on: boolean;
+        };
         /** @description A token that was made. */
         MadeToken: {
             /** @description What is known of it. */
@@ -2731,6 +2782,27 @@ export interface components {
             /** @description Its address; none if nobody chose one: then none is asked. */
             server?: string | null;
         };
+        /** @description Somebody in the local network, as they say: nothing proves it before they answer a request. */
+        NearbyPerson: {
+            /** @description Their Jami ID. */
+            id: components["schemas"]["JamiId"];
+            /** @description The name that they show; may be empty. */
+            name: string;
+        };
+        /** @description The local network, for an account. */
+        NearbyView: {
+            /** @description Whether the node looks at it (`PUT /network/local`). */
+            on: boolean;
+            /** @description Who was heard of there lately, by name; own accounts are left out. */
+            people: components["schemas"]["NearbyPerson"][];
+            /**
+             * @description Why it cannot, if it should.
+             * @example the port 8888 is taken
+             */
+            problem?: string | null;
+            /** @description Whether the account shows itself there. */
+            shown: boolean;
+        };
         /** @description How the node is in the network, and where it begins. */
         NetworkView: {
             /** @description The UDP addresses that the node listens on. */
@@ -2749,6 +2821,8 @@ export interface components {
              *     at each start.
              */
             given: boolean;
+            /** @description Whether the node looks for nodes and people in the local network. */
+            local: boolean;
         };
         /** @description Makes a new account. */
         NewAccount: {
@@ -3107,6 +3181,11 @@ export interface components {
             receipts: boolean;
             /** @description Whether one types. */
             typing: boolean;
+        };
+        /** @description Chooses whether an account is seen in the local network. */
+        ShowNearby: {
+            /** @description Whether it is. */
+            shown: boolean;
         };
         /** @description How the node is. */
         Status: {
@@ -7567,6 +7646,109 @@ export interface operations {
             };
         };
     };
+    nearby_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
+                account: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "on": false,
+                     *       "people": [
+                     *         {
+                     *           "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "name": "Amina"
+                     *         }
+                     *       ],
+                     *       "problem": "the port 8888 is taken",
+                     *       "shown": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NearbyView"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    nearby_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Local name or Jami ID
+                 * @example d78438f0fb854c5a
+                 */
+                account: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "shown": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ShowNearby"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "on": false,
+                     *       "people": [
+                     *         {
+                     *           "id": "867e21b1ff56e0ba0f31d8c1d7a6b1ab97d3f0a5",
+                     *           "name": "Amina"
+                     *         }
+                     *       ],
+                     *       "problem": "the port 8888 is taken",
+                     *       "shown": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NearbyView"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     accounts_change_password: {
         parameters: {
             query?: never;
@@ -8866,7 +9048,8 @@ export interface operations {
                      *         "bootstrap.jami.net:4222"
                      *       ],
                      *       "chosen": true,
-                     *       "given": false
+                     *       "given": false,
+                     *       "local": false
                      *     }
                      */
                     "application/json": components["schemas"]["NetworkView"];
@@ -8917,7 +9100,8 @@ export interface operations {
                      *         "bootstrap.jami.net:4222"
                      *       ],
                      *       "chosen": true,
-                     *       "given": false
+                     *       "given": false,
+                     *       "local": false
                      *     }
                      */
                     "application/json": components["schemas"]["NetworkView"];
@@ -8965,10 +9149,77 @@ export interface operations {
                      *         "bootstrap.jami.net:4222"
                      *       ],
                      *       "chosen": true,
-                     *       "given": false
+                     *       "given": false,
+                     *       "local": false
                      *     }
                      */
                     "application/json": components["schemas"]["NetworkView"];
+                };
+            };
+            /** @description Refused, or failed */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    nearby_look_around: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "on": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["LookAround"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "addresses": [
+                     *         "0.0.0.0:4222"
+                     *       ],
+                     *       "bootstrap": [
+                     *         "bootstrap.jami.net:4222"
+                     *       ],
+                     *       "chosen": true,
+                     *       "given": false,
+                     *       "local": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NetworkView"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Refused, or failed */

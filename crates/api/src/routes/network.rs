@@ -39,12 +39,13 @@ pub(crate) async fn forget(
     view(&state)
 }
 
-fn view(state: &State) -> Result<Json<NetworkView>, ApiError> {
+pub(super) fn view(state: &State) -> Result<Json<NetworkView>, ApiError> {
     let addresses = state.node.dht_addresses().into_iter();
     Ok(Json(NetworkView {
         bootstrap: state.node.bootstrap(),
         chosen: state.node.chosen_bootstrap()?.is_some(),
         given: state.node.config().bootstrap_given,
+        local: state.node.looks_around()?,
         addresses: addresses.map(|address| address.to_string()).collect(),
     }))
 }

@@ -10,6 +10,7 @@ mod hostile;
 mod idempotency;
 mod limits;
 mod linking;
+mod nearby;
 mod paging;
 mod restore;
 mod session;

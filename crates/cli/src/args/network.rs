@@ -1,5 +1,7 @@
 use clap::Subcommand;
 
+use super::Switch;
+
 /// What can be done with where the node begins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkAction {
@@ -12,5 +14,11 @@ pub(crate) enum NetworkAction {
         /// Back to the usual ones
         #[arg(long, conflicts_with = "hosts")]
         usual: bool,
+    },
+    /// Look for nodes and people in the local network from now on, or not
+    Local {
+        /// Whether to; other nodes there see this one then
+        #[arg(value_enum)]
+        switch: Switch,
     },
 }

@@ -57,6 +57,12 @@ pub(crate) enum ContactAction {
         #[arg(long)]
         all: bool,
     },
+    /// List who is in the local network, or show yourself there; see `network local`
+    Nearby {
+        /// Whether everybody there sees your Jami ID and name
+        #[arg(long, value_enum)]
+        show: Option<Switch>,
+    },
     /// Remove a contact and the conversation with it
     Remove {
         /// Its Jami ID, or the beginning of it

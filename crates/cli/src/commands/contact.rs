@@ -1,3 +1,4 @@
+use baraza_api::types::network::{NearbyView, ShowNearby};
 use baraza_api::types::{Account, AddContact, Asked, Contact, PeerDevices};
 use baraza_core::event::Presence;
 use baraza_wire::AccountId;
@@ -6,7 +7,7 @@ use hyper::Method;
 use serde_json::json;
 
 use super::Context;
-use crate::args::ContactAction;
+use crate::args::{ContactAction, Switch};
 use crate::error::CliError;
 use crate::{find, output};
 
@@ -64,6 +65,7 @@ pub(crate) async fn run(context: &Context<'_>, action: ContactAction) -> Result<
             }
             Ok(())
         }
+        ContactAction::Nearby { show } => nearby(context, &account, show).await,
         ContactAction::Remove { id } => {
             let contact = find::contact(client, &account, &id).await?;
             let path = format!("{base}/{}", contact.id);
@@ -138,4 +140,41 @@ fn said(context: &Context<'_>, what: &str, id: &str) -> Result<(), CliError> {
         return output::json(&json!({ what: id }));
     }
     output::line(&format!("{what} {id}"))
+}
+
+/// Who is in the local network.
+async fn nearby(
+    context: &Context<'_>,
+    account: &Account,
+    show: Option<Switch>,
+) -> Result<(), CliError> {
+    let client = context.client;
+    let path = format!("/accounts/{}/nearby", account.account);
+    let nearby: NearbyView = match show {
+        None => client.get(&path).await?,
+        Some(switch) => {
+            let choice = ShowNearby {
+                shown: switch == Switch::On,
+            };
+            client.call(Method::PATCH, &path, Some(&choice)).await?
+        }
+    };
+    if context.json() {
+        return output::json(&nearby);
+    }
+    if let Some(problem) = &nearby.problem {
+        eprintln!("{}", output::printable(problem));
+    } else if !nearby.on {
+        eprintln!("The local network is not looked at; to do so: baraza network local on");
+    } else if nearby.people.is_empty() {
+        eprintln!("Nobody is there yet who shows themselves.");
+    }
+    for person in &nearby.people {
+        let name = output::printable(&person.name);
+        output::line(format!("{}  {name}", person.id).trim_end())?;
+    }
+    if nearby.shown {
+        eprintln!("They see your Jami ID and name; not any more: baraza contact nearby --show off");
+    }
+    Ok(())
 }

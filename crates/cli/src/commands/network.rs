@@ -1,8 +1,8 @@
-use baraza_api::types::network::{ChooseBootstrap, NetworkView};
+use baraza_api::types::network::{ChooseBootstrap, LookAround, NetworkView};
 use hyper::Method;
 
 use super::Context;
-use crate::args::NetworkAction;
+use crate::args::{NetworkAction, Switch};
 use crate::error::CliError;
 use crate::output;
 
@@ -14,6 +14,13 @@ pub(crate) async fn run(context: &Context<'_>, action: NetworkAction) -> Result<
         NetworkAction::Show => client.get("/network").await?,
         NetworkAction::Bootstrap { usual: true, .. } => {
             client.call(Method::DELETE, PATH, None::<&()>).await?
+        }
+        NetworkAction::Local { switch } => {
+            let choice = LookAround {
+                on: switch == Switch::On,
+            };
+            let path = "/network/local";
+            client.call(Method::PUT, path, Some(&choice)).await?
         }
         NetworkAction::Bootstrap { hosts, .. } => {
             let choice = ChooseBootstrap { hosts };
@@ -32,6 +39,9 @@ pub(crate) async fn run(context: &Context<'_>, action: NetworkAction) -> Result<
         list(&network.addresses),
         list(&network.bootstrap)
     ))?;
+    if network.local {
+        output::line("Looks for others in the local network: baraza contact nearby")?;
+    }
     if network.given {
         output::line("The node was started with a list of its own, which counts at each start.")?;
     }

@@ -96,6 +96,21 @@ impl Peer {
                 self.ask(account, Command::Leave { conversation }).await?;
                 Ok(json!(true))
             }
+            "look_around" => {
+                let account = self.account(&mut with)?;
+                let on = with.flag("on")?;
+                with.end()?;
+                self.node.look_around(on)?;
+                self.node.show_nearby(account, on)?;
+                Ok(Value::Null)
+            }
+            "nearby" => {
+                let account = self.account(&mut with)?;
+                with.end()?;
+                let people = self.node.nearby(account)?.people.into_iter();
+                let people = people.map(|one| (one.id.to_hex(), Value::from(one.name)));
+                Ok(Value::Object(people.collect()))
+            }
             "react" => {
                 let account = self.account(&mut with)?;
                 let command = Command::React {

@@ -137,6 +137,8 @@ fn json_has_the_fields_that_are_documented() {
     on_b.check("request list", &[]);
     on_b.check("request accept", &[&alice]);
     on_a.check("contact list", &[]);
+    on_a.check("contact nearby", &["--show", "on"]);
+    on_a.check("network show", &[]);
     let sent = on_a.check("send", &[&bob, "hello", "--wait", "60"]);
     let id = sent["id"].as_str().unwrap();
     on_a.check("react", &[&bob, id, "👍"]);

@@ -6,7 +6,8 @@ use std::path::Path;
 use baraza_store::files;
 use serde::{Deserialize, Serialize};
 
-use super::{Node, NodeConfig, NodeError};
+use super::{Node, NodeConfig, NodeError, lock};
+use crate::event::LocalId;
 
 /// The file with what was chosen, in the data directory.
 pub(crate) const NETWORK: &str = "network.json";
@@ -20,14 +21,20 @@ const MAX_HOST: usize = 261;
 /// What was chosen.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+pub(super) struct Chosen {
     /// Hosts to begin with; `None`: the usual ones.
     #[serde(default)]
     bootstrap: Option<Vec<String>>,
+    /// Whether to look for nodes and people in the local network.
+    #[serde(default)]
+    pub(super) local: bool,
+    /// The accounts that show themselves there.
+    #[serde(default)]
+    pub(super) shown: Vec<LocalId>,
 }
 
 impl Chosen {
-    fn load(data_dir: &Path) -> Result<Self, NodeError> {
+    pub(super) fn load(data_dir: &Path) -> Result<Self, NodeError> {
         let path = data_dir.join(NETWORK);
         let text = match files::read_limited(&path, MAX_FILE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -54,6 +61,15 @@ pub(super) fn first_hosts(config: &NodeConfig) -> Result<Vec<String>, NodeError>
 }
 
 impl Node {
+    /// Changes what was chosen.
+    pub(super) fn choose(&self, change: impl FnOnce(&mut Chosen)) -> Result<(), NodeError> {
+        let _alone = lock(&self.inner.choosing);
+        let directory = &self.config().data_dir;
+        let mut chosen = Chosen::load(directory)?;
+        change(&mut chosen);
+        chosen.save(directory)
+    }
+
     /// The hosts to begin with, as of now.
     pub fn bootstrap(&self) -> Vec<String> {
         self.inner.dht.hosts()
@@ -86,7 +102,7 @@ impl Node {
         }
         let usual = || self.config().bootstrap.clone();
         let now = hosts.clone().unwrap_or_else(usual);
-        Chosen { bootstrap: hosts }.save(&self.config().data_dir)?;
+        self.choose(|chosen| chosen.bootstrap = hosts)?;
         self.inner.dht.set_hosts(now);
         Ok(())
     }

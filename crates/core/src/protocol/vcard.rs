@@ -135,7 +135,7 @@ fn unfold(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// On one line and not too long.
-fn clean_name(name: &str) -> String {
+pub(crate) fn clean_name(name: &str) -> String {
     let mut clean = String::new();
     for char in name.chars().filter(|char| !char.is_control()) {
         if clean.len().saturating_add(char.len_utf8()) > MAX_NAME {

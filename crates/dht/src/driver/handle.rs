@@ -1,5 +1,6 @@
 //! What the rest of the program holds of a running node.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -187,6 +188,15 @@ impl DhtHandle {
             Box::new(Command::ConnectivityChanged),
         ))
         .await
+    }
+
+    /// Pings an address that somebody said is a node's.
+    ///
+    /// # Errors
+    /// If the node was shut down.
+    pub async fn meet(&self, addr: SocketAddr) -> Result<(), Closed> {
+        let command = Box::new(Command::Meet { addr });
+        self.send(Message::Command(ClientId(0), command)).await
     }
 
     /// Saves the state file and ends the node. Clients' queues are closed.

@@ -298,6 +298,14 @@ impl Dht {
         self.bootstrap_at(Some(self.now.plus(FIRST_BOOTSTRAP_PAUSE)));
     }
 
+    /// Pings an address once.
+    pub(super) fn meet(&mut self, address: SocketAddr) {
+        let address = canonical(address);
+        if !is_martian(address) && self.enabled(Family::of(address)) {
+            self.ping_address(address);
+        }
+    }
+
     fn ping_address(&mut self, address: SocketAddr) {
         if !self.requests.any_to(address) && self.requests.len() < MAX_REQUESTS {
             self.ask_address(address, None, None, Purpose::Ping, |envelope, tid| {

@@ -22,6 +22,7 @@ impl Dht {
         }
         match command {
             Command::Bootstrap { addr } => self.add_bootstrap(addr),
+            Command::Meet { addr } => self.meet(addr),
             Command::Cancel { op } => {
                 if let Some(op) = self.op_names.get(&(client, op)).copied() {
                     self.cancel(op);

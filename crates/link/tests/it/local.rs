@@ -60,7 +60,9 @@ impl SmallDht {
             dht::Command::Cancel { op } => {
                 self.listens.retain(|(c, o, _, _)| (*c, *o) != (client, op));
             }
-            dht::Command::Bootstrap { .. } | dht::Command::ConnectivityChanged => {}
+            dht::Command::Bootstrap { .. }
+            | dht::Command::Meet { .. }
+            | dht::Command::ConnectivityChanged => {}
         }
     }
 }

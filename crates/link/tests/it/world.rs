@@ -355,7 +355,9 @@ impl World {
             dht::Command::Cancel { op } => {
                 self.listens.retain(|(h, o, _, _)| (*h, *o) != (host, op));
             }
-            dht::Command::Bootstrap { .. } | dht::Command::ConnectivityChanged => {}
+            dht::Command::Bootstrap { .. }
+            | dht::Command::Meet { .. }
+            | dht::Command::ConnectivityChanged => {}
         }
     }
 
