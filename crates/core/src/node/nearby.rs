@@ -221,7 +221,7 @@ fn take(people: &mut People, said: &Heard) {
     match NearbyAccount::decode(payload) {
         Ok(account) => people.hear(Instant::now(), account),
         Err(error) => {
-            tracing::debug!(from = %said.from, %error, "not the announcement of a person")
+            tracing::debug!(from = %said.from, %error, "not the announcement of a person");
         }
     }
 }
