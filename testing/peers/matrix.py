@@ -21,6 +21,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -573,6 +574,22 @@ def on_baraza(world):
 
 # ------------------------------------------------------------------ running ----
 
+def daemons_hang(world) -> str:
+    """What to say if one of several daemons fetches from another without end: until then it
+    answers every notice with "Already fetching", and nobody else can help it."""
+    logs = list(world.root.glob(f"*[a-z]{world.serial}/jamid.log"))
+    if len(logs) < 2:
+        return ""
+    for log in logs:
+        lines = log.read_text(errors="replace").splitlines()
+        last = {what: max((float(stamp[1]) for line in lines if what in line
+                           and (stamp := re.match(r"\[(\d+\.\d+)\|", line))), default=0.0)
+                for what in ("Already fetching", "Validate commit")}
+        if last["Already fetching"] > last["Validate commit"] + 20:
+            return f"{log.parent.name} fetches without end"
+    return ""
+
+
 def run_rows(options, pair: str, names: list[str], emit) -> None:
     """Run rows one after the other in this process's sandbox."""
     world = World(options, pair)
@@ -592,8 +609,10 @@ def run_rows(options, pair: str, names: list[str], emit) -> None:
             if world.pair:
                 world.pair.good = False
             # The daemon's DHT thread crashes now and then, often before it has met anybody.
-            if crashes() > crashed and name not in again:
-                print(f"{pair} {name}: the daemon crashed ({error}): once more", file=sys.stderr)
+            fault = ("the daemon crashed" if crashes() > crashed else
+                     daemons_hang(world) if pair != "JJ" else "")
+            if fault and name not in again:
+                print(f"{pair} {name}: {fault} ({error}): once more", file=sys.stderr)
                 again.add(name)
                 todo.appendleft(name)
                 continue
