@@ -1,6 +1,6 @@
 #!/bin/bash
-# Everything that must pass, on a clean checkout: set-up, cargo tests, the simulator, the
-# interop matrix with real peers. Prints each phase with its time. CI=1: no colour, and a
+# Everything that must pass, on a clean checkout: set-up, cargo tests, the simulator, the app in
+# a browser, the interop matrix with real peers. Prints each phase with its time. CI=1: no colour, and a
 # skipped or ignored test is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -59,6 +59,7 @@ summary() {
 export BARAZA_REQUIRE_PEERS=1
 
 phase "set-up" scripts/setup.sh test || summary
+phase "set-up of the browser" scripts/setup.sh e2e || summary
 phase "web app" scripts/web.sh build || summary
 phase "web tests" scripts/web.sh test
 # This makes the programs too: to build them by themselves would build most libraries again,
@@ -74,6 +75,8 @@ phase "kill -9" testing/peers/crash.py --kills 40 --baraza "$target/debug/baraza
     --foreign "$target/debug/jami-peer"
 phase "smoke with real peers" testing/peers/smoke.py --steps chat,absence \
     --foreign "$target/debug/jami-peer" --play alice
+phase "the app in a browser" node web/e2e/run.mjs --no-pictures
+phase "the app without daemons" node web/e2e/more.mjs --no-pictures
 phase "interop matrix" testing/peers/matrix.py --subset test \
     --foreign "$target/debug/jami-peer" --baraza "$target/debug/baraza"
 summary
