@@ -25,7 +25,7 @@ run: ## build and start a node (ARGS="..." passes other arguments: make run ARGS
 	@scripts/web.sh build
 	cargo run --locked --quiet --package baraza --bin baraza -- $(or $(ARGS),run)
 
-test: ## all tests: units, simulator, real peers; one command on a clean checkout
+test: ## all tests: units, simulator, the app in a browser, real peers; one command on a clean checkout
 	@scripts/test.sh
 
 check: ## formatting, lints, documentation, licences (warnings are errors)
