@@ -575,18 +575,23 @@ def on_baraza(world):
 # ------------------------------------------------------------------ running ----
 
 def daemons_hang(world) -> str:
-    """What to say if one of several daemons fetches from another without end: until then it
-    answers every notice with "Already fetching", and nobody else can help it."""
-    logs = list(world.root.glob(f"*[a-z]{world.serial}/jamid.log"))
-    if len(logs) < 2:
-        return ""
-    for log in logs:
-        lines = log.read_text(errors="replace").splitlines()
+    """What to say if a daemon fetches from another daemon without end: until then it answers
+    every notice with "Already fetching", and nobody else can help it."""
+    logs = {log.parent.name: log.read_text(errors="replace").splitlines()
+            for log in world.root.glob(f"*[a-z]{world.serial}/jamid.log")}
+    for name, lines in logs.items():
         last = {what: max((float(stamp[1]) for line in lines if what in line
                            and (stamp := re.match(r"\[(\d+\.\d+)\|", line))), default=0.0)
                 for what in ("Already fetching", "Validate commit")}
-        if last["Already fetching"] > last["Validate commit"] + 20:
-            return f"{log.parent.name} fetches without end"
+        if last["Already fetching"] <= last["Validate commit"] + 20:
+            continue
+        asked = [found[1] for line in lines
+                 if (found := re.search(r"Send request on .* git://([0-9a-f]{64})/", line))]
+        served = [other for other, theirs in logs.items() if other != name and asked
+                  and any(f"New channel asked with name git://{asked[-1]}/" in line
+                          for line in theirs)]
+        if served:
+            return f"{name} fetches from {served[0]} without end"
     return ""
 
 

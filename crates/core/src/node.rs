@@ -204,8 +204,8 @@ struct Inner {
     /// Whether a backup is being restored: nothing else is made then.
     restoring: AtomicBool,
     restart: Notify,
-    /// Held while what was chosen of the network changes.
-    choosing: Mutex<()>,
+    /// What was chosen of the network.
+    choices: network::Choices,
     /// What is known of the local network.
     local: Mutex<nearby::Local>,
 }
@@ -282,8 +282,8 @@ impl Node {
         create::adopt(&config.data_dir.join("accounts"), &mut store, now().unix)?;
         let (_, newest) = store.event_range()?;
         let accounts = store.accounts()?;
-        let hosts = network::first_hosts(&config)?;
-        let dht = start_dht(&config, hosts)?;
+        let choices = network::Choices::load(&config.data_dir)?;
+        let dht = start_dht(&config, choices.first_hosts(&config))?;
         let (events, _) = broadcast::channel(SUBSCRIBER_QUEUE);
         let node = Self {
             inner: Arc::new(Inner {
@@ -302,7 +302,7 @@ impl Node {
                 schedule_changed: Arc::new(Notify::new()),
                 restoring: AtomicBool::new(false),
                 restart: Notify::new(),
-                choosing: Mutex::new(()),
+                choices,
                 local: Mutex::default(),
             }),
         };

@@ -38,6 +38,9 @@ const LEAST: Duration = Duration::from_secs(1);
 const MAX_HEARD: u32 = 256;
 /// Queries that are answered in a second.
 const MAX_ANSWERED: u32 = 16;
+/// Nodes that are handed on in a second: each is asked whether it is there, where an
+/// announcement says it is. As many as announce themselves in a network of 300.
+const MAX_NODES: u32 = 16;
 
 /// What a program says of itself: service names, and what each says, as msgpack.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -215,6 +218,7 @@ pub struct Discovery {
     second: Instant,
     heard: u32,
     answered: u32,
+    nodes: u32,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -231,6 +235,7 @@ impl Discovery {
             second: now,
             heard: 0,
             answered: 0,
+            nodes: 0,
             counters: Counters::default(),
             outputs: VecDeque::new(),
         }
@@ -285,7 +290,8 @@ impl Discovery {
     /// Takes a datagram.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            (self.second, self.heard, self.answered) = (now, 0, 0);
+            self.second = now;
+            (self.heard, self.answered, self.nodes) = (0, 0, 0);
         }
         self.heard = self.heard.saturating_add(1);
         if self.heard > MAX_HEARD || !self.is_near(from.ip()) {
@@ -305,8 +311,15 @@ impl Discovery {
                 count(&mut self.counters.answered);
                 self.tell(Destination::One(from));
             }
-            Ok(Packet::Announcement(announcement)) => {
+            Ok(Packet::Announcement(mut announcement)) => {
                 count(&mut self.counters.heard);
+                if announcement.0.contains_key(DHT) {
+                    self.nodes = self.nodes.saturating_add(1);
+                    if self.nodes > MAX_NODES {
+                        count(&mut self.counters.refused);
+                        announcement.0.remove(DHT);
+                    }
+                }
                 self.outputs.push_back(Output::Heard { from, announcement });
             }
         }

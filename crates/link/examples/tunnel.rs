@@ -31,7 +31,7 @@ impl End {
     /// Everything this end has to say reaches the other; how many bytes of TLS.
     fn send_to(&mut self, other: &mut Self, now: Instant) -> usize {
         let mut wire = Vec::with_capacity(BUDGET + 70_000);
-        self.tls.write_from(&mut self.mux, BUDGET).unwrap();
+        self.tls.write_from(now, &mut self.mux, BUDGET).unwrap();
         self.tls
             .drain_records(|record| wire.extend_from_slice(record));
         other.tls.receive(&wire).unwrap();

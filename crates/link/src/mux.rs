@@ -9,6 +9,7 @@
 mod channel;
 mod control;
 mod decode;
+mod liveness;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tracing::debug;
 
 use channel::{Channel, Early, Next, Received};
 use control::Item;
+use liveness::{Liveness, Verdict};
 
 pub use decode::{Decoder, Frame, MAX_MESSAGE, Malformed};
 
@@ -50,8 +52,15 @@ pub const EARLY_BUFFER: usize = 1 << 20;
 /// Most control messages that may wait to be sent.
 pub const MAX_CONTROL: usize = 4096;
 
-/// How long a peer may keep silent after a beacon (section 11.1).
+/// How long a peer may keep silent after a beacon that was asked for (section 11.1).
 pub const BEACON_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a peer that was sent something may keep silent before it gets a beacon unasked.
+pub const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long it may then keep silent: a program that computes is not gone, and on a slow line
+/// the beacon takes its time. With [`SILENCE`] that is how long a fetch waits for a server.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a peer may keep silent on a new link. For a TLS client a link is up when it has
 /// sent its last message of the handshake, which a server that is gone never gets; a server
@@ -139,6 +148,7 @@ pub enum ChannelError {
 /// One message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
+    number: u16,
     header: [u8; 8],
     header_len: u8,
     body: Bytes,
@@ -170,6 +180,7 @@ impl Outgoing {
             }
         }
         Self {
+            number,
             header,
             header_len: len,
             body,
@@ -218,20 +229,7 @@ pub struct Mux {
     turn_left: usize,
     events: VecDeque<Event>,
     peer_version: Option<u64>,
-    beacon: Beacon,
-    /// When the link has failed if nothing was heard at all; `None` once something was.
-    first_words: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Beacon {
-    /// To be sent as soon as the peer has told its version.
-    Due,
-    None,
-    Sent {
-        unanswered: u32,
-        deadline: Instant,
-    },
+    liveness: Liveness,
 }
 
 impl Mux {
@@ -249,8 +247,7 @@ impl Mux {
             turn_left: TURN,
             events: VecDeque::new(),
             peer_version: None,
-            beacon: Beacon::None,
-            first_words: now.checked_add(FIRST_WORDS_TIMEOUT),
+            liveness: Liveness::new(now),
         };
         mux.send_control(control::PROTOCOL, control::version());
         mux
@@ -342,23 +339,23 @@ impl Mux {
     /// [`BEACON_TIMEOUT`]. Peers that did not tell their version yet get it when they do; if
     /// they never said anything, that long is left to them.
     pub fn probe(&mut self, now: Instant) {
-        self.first_words = self.first_words.map(|at| at.min(now + BEACON_TIMEOUT));
         match self.peer_version {
-            None => self.beacon = Beacon::Due,
+            None => self.liveness.ask_later(now, BEACON_TIMEOUT),
             // Would not answer.
-            Some(0) => {}
-            Some(_) => {
-                let before = match self.beacon {
-                    Beacon::Sent { unanswered, .. } => unanswered,
-                    Beacon::Due | Beacon::None => 0,
-                };
-                self.beacon = Beacon::Sent {
-                    unanswered: before.saturating_add(1),
-                    deadline: now + BEACON_TIMEOUT,
-                };
-                self.send_control(control::PROTOCOL, control::beacon(true));
-            }
+            Some(0) => self.liveness.hurry(now, BEACON_TIMEOUT),
+            Some(_) => self.ask(now, BEACON_TIMEOUT),
         }
+    }
+
+    fn ask(&mut self, now: Instant, patience: Duration) {
+        self.liveness.asked(now, patience);
+        self.send_control(control::PROTOCOL, control::beacon(true));
+    }
+
+    /// Says that the system takes what was sent before the last beacon: the peer cannot have
+    /// that one yet, and has as much time again from now on.
+    pub fn beacon_delayed(&mut self, now: Instant) {
+        self.liveness.give_time(now);
     }
 
     /// Takes the plaintext of the peer, cut anywhere.
@@ -367,11 +364,7 @@ impl Mux {
     /// If the link must end.
     pub fn receive(&mut self, now: Instant, mut bytes: Bytes) -> Result<(), MuxError> {
         if !bytes.is_empty() {
-            self.first_words = None;
-        }
-        // Whoever sends lives, even if its answer waits behind a bulk transfer.
-        if let Beacon::Sent { deadline, .. } = &mut self.beacon {
-            *deadline = now + BEACON_TIMEOUT;
+            self.liveness.heard(now);
         }
         loop {
             match self.decoder.next(&mut bytes) {
@@ -382,24 +375,29 @@ impl Mux {
         }
     }
 
-    /// To be called when [`Self::poll_timeout`] has passed.
+    /// To be called when [`Self::poll_timeout`] has passed. Whether the peer is asked if it
+    /// lives, so that there is something to send.
     ///
     /// # Errors
     /// If the link must end.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), MuxError> {
-        match self.poll_timeout() {
-            Some(deadline) if deadline <= now => Err(MuxError::BeaconLost),
-            _ => Ok(()),
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<bool, MuxError> {
+        match self.liveness.verdict(now, self.answers_beacons()) {
+            Verdict::Fine => Ok(false),
+            Verdict::Ask => {
+                self.ask(now, ANSWER_TIMEOUT);
+                Ok(true)
+            }
+            Verdict::Gone => Err(MuxError::BeaconLost),
         }
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let beacon = match self.beacon {
-            Beacon::Sent { deadline, .. } => Some(deadline),
-            Beacon::Due | Beacon::None => None,
-        };
-        beacon.into_iter().chain(self.first_words).min()
+        self.liveness.poll_timeout(self.answers_beacons())
+    }
+
+    fn answers_beacons(&self) -> bool {
+        self.peer_version.is_some_and(|version| version > 0)
     }
 
     /// What happened next.
@@ -409,7 +407,15 @@ impl Mux {
 
     /// The next message to send: control messages first, then the channels in turns of
     /// about 64 KiB.
-    pub fn poll_transmit(&mut self) -> Option<Outgoing> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Outgoing> {
+        let message = self.next_message()?;
+        if message.number != control::PROTOCOL {
+            self.liveness.sent(now);
+        }
+        Some(message)
+    }
+
+    fn next_message(&mut self) -> Option<Outgoing> {
         if let Some(message) = self.control.pop_front() {
             return Some(message);
         }
@@ -491,18 +497,10 @@ impl Mux {
     fn handle_item(&mut self, now: Instant, item: Item<'_>, on_control: bool) {
         match item {
             Item::BeaconRequest => self.send_control(control::PROTOCOL, control::beacon(false)),
-            Item::BeaconResponse => {
-                if let Beacon::Sent { unanswered, .. } = &mut self.beacon {
-                    *unanswered = unanswered.saturating_sub(1);
-                    if *unanswered == 0 {
-                        self.beacon = Beacon::None;
-                    }
-                }
-            }
+            Item::BeaconResponse => self.liveness.answered(),
             Item::Version(version) => {
                 self.peer_version = Some(version);
-                if matches!(self.beacon, Beacon::Due) {
-                    self.beacon = Beacon::None;
+                if self.liveness.take_due() {
                     self.probe(now);
                 }
             }

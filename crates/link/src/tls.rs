@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead as _, IoSlice, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use baraza_identity::PublicKey;
 use baraza_wire::Now;
@@ -181,13 +182,18 @@ impl Session {
     ///
     /// # Errors
     /// If the session is not open.
-    pub fn write_from(&mut self, mux: &mut Mux, budget: usize) -> Result<usize, TlsError> {
+    pub fn write_from(
+        &mut self,
+        now: Instant,
+        mux: &mut Mux,
+        budget: usize,
+    ) -> Result<usize, TlsError> {
         let mut total = 0_usize;
         while total < budget {
             let mut batch: Vec<Outgoing> = Vec::new();
             let mut len = 0_usize;
             while len < BATCH && total.saturating_add(len) < budget {
-                let Some(message) = mux.poll_transmit() else {
+                let Some(message) = mux.poll_transmit(now) else {
                     break;
                 };
                 len = len.saturating_add(message.len());

@@ -63,7 +63,7 @@ fn talk(data: &[u8]) {
                 Event::Opened { .. } | Event::Sent { .. } => {}
             }
         }
-        while let Some(message) = mux.poll_transmit() {
+        while let Some(message) = mux.poll_transmit(now) {
             sent.extend_from_slice(message.header());
             sent.extend_from_slice(message.body());
         }

@@ -23,7 +23,7 @@ pub(crate) async fn look_around(
     Input(choice): Input<LookAround>,
 ) -> Result<Json<NetworkView>, ApiError> {
     state.node.look_around(choice.on)?;
-    network::view(&state)
+    Ok(network::view(&state))
 }
 
 /// Who is in the local network, and whether the account shows itself there.

@@ -9,7 +9,6 @@ use baraza_link::driver::addresses::local_addresses;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use super::network::Chosen;
 use super::{Inner, Node, NodeError, lock};
 use crate::command::{Command, Reply};
 use crate::event::LocalId;
@@ -101,13 +100,13 @@ impl Node {
     /// Who is in the local network.
     ///
     /// # Errors
-    /// If there is no such account, or what was chosen cannot be read.
+    /// If there is no such account.
     pub fn nearby(&self, account: LocalId) -> Result<Nearby, NodeError> {
         let accounts = self.accounts();
         if !accounts.iter().any(|one| one.account == account) {
             return Err(NodeError::NoSuchAccount);
         }
-        let chosen = Chosen::load(&self.config().data_dir)?;
+        let chosen = self.inner.choices.now();
         let mut local = lock(&self.inner.local);
         let mut people = local.people.list(Instant::now());
         people.retain(|person| !accounts.iter().any(|one| one.jami_id == person.id));
@@ -120,24 +119,17 @@ impl Node {
     }
 
     /// Whether the node looks for others in the local network.
-    ///
-    /// # Errors
-    /// If what was chosen cannot be read.
-    pub fn looks_around(&self) -> Result<bool, NodeError> {
-        Ok(Chosen::load(&self.config().data_dir)?.local)
+    pub fn looks_around(&self) -> bool {
+        self.inner.choices.now().local
     }
 
     /// What was chosen before, when the node starts.
     pub(super) fn look_around_again(&self) {
-        match self.looks_around() {
-            Ok(false) => {}
-            Ok(true) => {
-                if let Err(error) = self.start_local() {
-                    tracing::warn!(%error, "the local network is not looked at");
-                    lock(&self.inner.local).problem = Some(error.to_string());
-                }
-            }
-            Err(error) => tracing::warn!(%error, "cannot read what was chosen of the network"),
+        if self.looks_around()
+            && let Err(error) = self.start_local()
+        {
+            tracing::warn!(%error, "the local network is not looked at");
+            lock(&self.inner.local).problem = Some(error.to_string());
         }
     }
 
@@ -165,7 +157,7 @@ impl Node {
 
     /// What the accounts that want to be seen say.
     async fn announcements(&self) -> Vec<Announcement> {
-        let chosen = Chosen::load(&self.config().data_dir).unwrap_or_default();
+        let chosen = self.inner.choices.now();
         let mut announcements = Vec::new();
         for account in self.accounts() {
             if !account.enabled || !chosen.shown.contains(&account.account) {

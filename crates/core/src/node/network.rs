@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 use baraza_store::files;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ pub const MAX_HOSTS: usize = 32;
 const MAX_HOST: usize = 261;
 
 /// What was chosen.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Chosen {
     /// Hosts to begin with; `None`: the usual ones.
@@ -34,7 +35,7 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub(super) fn load(data_dir: &Path) -> Result<Self, NodeError> {
+    fn load(data_dir: &Path) -> Result<Self, NodeError> {
         let path = data_dir.join(NETWORK);
         let text = match files::read_limited(&path, MAX_FILE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -51,23 +52,44 @@ impl Chosen {
     }
 }
 
-/// The hosts a node begins with when it starts.
-pub(super) fn first_hosts(config: &NodeConfig) -> Result<Vec<String>, NodeError> {
-    let chosen = match config.bootstrap_given {
-        true => None,
-        false => Chosen::load(&config.data_dir)?.bootstrap,
-    };
-    Ok(chosen.unwrap_or_else(|| config.bootstrap.clone()))
+/// What is chosen, and its file.
+#[derive(Debug)]
+pub(super) struct Choices {
+    now: Mutex<Chosen>,
+    /// Held while the file is written.
+    writing: Mutex<()>,
+}
+
+impl Choices {
+    /// What was chosen before.
+    pub(super) fn load(data_dir: &Path) -> Result<Self, NodeError> {
+        Ok(Self {
+            now: Mutex::new(Chosen::load(data_dir)?),
+            writing: Mutex::default(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Chosen {
+        lock(&self.now).clone()
+    }
+
+    /// The hosts a node begins with when it starts.
+    pub(super) fn first_hosts(&self, config: &NodeConfig) -> Vec<String> {
+        let chosen = self.now().bootstrap.filter(|_| !config.bootstrap_given);
+        chosen.unwrap_or_else(|| config.bootstrap.clone())
+    }
 }
 
 impl Node {
-    /// Changes what was chosen.
+    /// Changes what was chosen: first on the disk.
     pub(super) fn choose(&self, change: impl FnOnce(&mut Chosen)) -> Result<(), NodeError> {
-        let _alone = lock(&self.inner.choosing);
-        let directory = &self.config().data_dir;
-        let mut chosen = Chosen::load(directory)?;
+        let choices = &self.inner.choices;
+        let _alone = lock(&choices.writing);
+        let mut chosen = choices.now();
         change(&mut chosen);
-        chosen.save(directory)
+        chosen.save(&self.config().data_dir)?;
+        *lock(&choices.now) = chosen;
+        Ok(())
     }
 
     /// The hosts to begin with, as of now.
@@ -76,11 +98,8 @@ impl Node {
     }
 
     /// The hosts that were chosen for this and later runs; `None` if nobody chose any.
-    ///
-    /// # Errors
-    /// If their file cannot be read.
-    pub fn chosen_bootstrap(&self) -> Result<Option<Vec<String>>, NodeError> {
-        Ok(Chosen::load(&self.config().data_dir)?.bootstrap)
+    pub fn chosen_bootstrap(&self) -> Option<Vec<String>> {
+        self.inner.choices.now().bootstrap
     }
 
     /// Begins at these hosts from now on, and asks them at once; `None`: at those the node was

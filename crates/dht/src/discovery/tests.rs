@@ -108,6 +108,21 @@ fn a_flood_is_cut_and_nonsense_is_counted() {
     }
     let heard = std::iter::from_fn(|| discovery.poll_output()).count();
     assert_eq!(heard, 256);
+
+    // Who says of many addresses that nodes are there has few of them asked.
+    let mut discovery = Discovery::new(now, Rng::from_seed(1));
+    let bytes = Packet::Announcement(service(DHT)).encode();
+    for second in 0..2 {
+        for _ in 0..100 {
+            discovery.handle_datagram(now + Duration::from_secs(second), NEAR, &bytes);
+        }
+    }
+    let nodes = std::iter::from_fn(|| discovery.poll_output()).filter(
+        |output| matches!(output, Output::Heard { announcement, .. } if announcement.0.contains_key(DHT)),
+    );
+    assert_eq!(nodes.count(), 2 * 16);
+
+    let mut discovery = Discovery::new(now, Rng::from_seed(1));
     let later = now + Duration::from_secs(2);
     for (bytes, error) in [
         (&b"\xa1x"[..], PacketError::NoQuery),

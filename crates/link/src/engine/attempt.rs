@@ -120,6 +120,8 @@ pub(super) struct Attempt {
     pub(super) puts: usize,
     /// Bytes given to the selected connection that the system has not taken yet.
     pub(super) unsent: usize,
+    /// As many of them were given before the last beacon.
+    pub(super) ahead_of_beacon: usize,
 }
 
 impl Attempt {
@@ -189,6 +191,7 @@ impl Links {
             deadline: later(now.instant, PREPARE_TIMEOUT),
             puts: 0,
             unsent: 0,
+            ahead_of_beacon: 0,
         };
         self.attempts.insert(id, attempt);
         id

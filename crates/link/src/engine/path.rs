@@ -278,7 +278,7 @@ impl Links {
             if budget == 0 || !up.mux.has_output() {
                 return;
             }
-            match up.session.write_from(&mut up.mux, budget) {
+            match up.session.write_from(now.instant, &mut up.mux, budget) {
                 Ok(written) => self.send_records(id, written),
                 Err(error) => {
                     let reason = FailReason::Tls(error.to_string());
@@ -329,6 +329,13 @@ impl Links {
         };
         if attempt.agent.selected() == Some(conn) {
             attempt.unsent = attempt.unsent.saturating_sub(sent);
+            let ahead = attempt.ahead_of_beacon;
+            attempt.ahead_of_beacon = ahead.saturating_sub(sent);
+            if let Phase::Up(up) = &mut attempt.phase
+                && ahead > 0
+            {
+                up.mux.beacon_delayed(now.instant);
+            }
             let id = attempt.id;
             self.pump(now, id);
         }
@@ -336,12 +343,13 @@ impl Links {
 
     /// Tells the peer, if there is TLS, that nothing more comes.
     pub(super) fn say_goodbye(&mut self, id: AttemptId) {
+        let latest = self.latest.instant;
         match self.attempts.get_mut(&id).map(|attempt| &mut attempt.phase) {
             Some(Phase::Securing(session)) => session.close(),
             Some(Phase::Up(up)) => {
                 // What was written before, as far as the socket would have taken it.
                 if self.to_send.remove(&id) {
-                    let written = up.session.write_from(&mut up.mux, HIGH_WATER);
+                    let written = up.session.write_from(latest, &mut up.mux, HIGH_WATER);
                     debug!(?written, "last messages");
                 }
                 up.session.close();
@@ -354,6 +362,14 @@ impl Links {
     pub(super) fn probe_link(&mut self, now: Now, id: AttemptId) {
         if let Some(up) = self.attempts.get_mut(&id).and_then(Attempt::up_mut) {
             up.mux.probe(now.instant);
+            self.beacon_leaves(now, id);
+        }
+    }
+
+    /// A beacon overtakes everything but what the socket has already got.
+    fn beacon_leaves(&mut self, now: Now, id: AttemptId) {
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.ahead_of_beacon = attempt.unsent;
             self.pump(now, id);
         }
     }
@@ -362,12 +378,18 @@ impl Links {
         let Some(up) = self.attempts.get_mut(&id).and_then(Attempt::up_mut) else {
             return;
         };
-        if let Err(error) = up.mux.handle_timeout(now.instant) {
-            return self.mux_failed(now, id, error);
-        }
+        let device = up.peer.device;
+        let asked = match up.mux.handle_timeout(now.instant) {
+            Ok(asked) => asked,
+            Err(error) => return self.mux_failed(now, id, error),
+        };
         if matches!(up.pause, Pause::Until(at) if at <= now.instant) {
             up.pause = Pause::Overdue(up.mux.unread().saturating_add(STEP));
             self.pause_reading(id, false);
+        }
+        if asked {
+            debug!(device = %device.short(), "silent after it was sent something; asked");
+            self.beacon_leaves(now, id);
         }
     }
 

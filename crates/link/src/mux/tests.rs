@@ -38,8 +38,8 @@ impl Pair {
 
     fn run(&mut self) {
         loop {
-            let from_client = wire(&mut self.client);
-            let from_server = wire(&mut self.server);
+            let from_client = wire(&mut self.client, self.now);
+            let from_server = wire(&mut self.server, self.now);
             if from_client.is_empty() && from_server.is_empty() {
                 return;
             }
@@ -54,13 +54,15 @@ impl Pair {
     }
 }
 
+const TICK: Duration = Duration::from_millis(1);
+
 fn now() -> Instant {
     Instant::now()
 }
 
-fn wire(mux: &mut Mux) -> Vec<u8> {
+fn wire(mux: &mut Mux, now: Instant) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(message) = mux.poll_transmit() {
+    while let Some(message) = mux.poll_transmit(now) {
         bytes.extend_from_slice(message.header());
         bytes.extend_from_slice(message.body());
     }
@@ -187,7 +189,7 @@ proptest! {
                 mux.accept(number);
             }
         }
-        prop_assert!(wire(&mut mux).len() < 4096);
+        prop_assert!(wire(&mut mux, now()).len() < 4096);
     }
 }
 
@@ -289,7 +291,7 @@ fn the_window_opens_as_bytes_are_pulled() {
         pair.client.write(number, "x".into()),
         Err(ChannelError::WindowFull)
     );
-    let first = pair.client.poll_transmit().unwrap();
+    let first = pair.client.poll_transmit(now()).unwrap();
     let bytes = first.body().len();
     assert_eq!(events(&mut pair.client), [Event::Sent { number, bytes }]);
     pair.client.write(number, vec![0; bytes].into()).unwrap();
@@ -309,11 +311,11 @@ fn a_small_channel_waits_for_one_message_of_a_bulk_one() {
     pair.client
         .write(bulk, vec![0; WRITE_WINDOW].into())
         .unwrap();
-    pair.client.poll_transmit().unwrap();
+    pair.client.poll_transmit(now()).unwrap();
     for _ in 0..3 {
         pair.client.write(small, "tiny".into()).unwrap();
     }
-    let lengths: Vec<_> = std::iter::from_fn(|| pair.client.poll_transmit())
+    let lengths: Vec<_> = std::iter::from_fn(|| pair.client.poll_transmit(now()))
         .map(|message| message.body().len())
         .collect();
     // Its turn comes after the bulk one's; the end of the window is a short message.
@@ -333,7 +335,7 @@ fn control_messages_overtake_bulk() {
     pair.client
         .receive(pair.now, hex("92cdffffc40481a170c3").into())
         .unwrap();
-    let answer = pair.client.poll_transmit().unwrap();
+    let answer = pair.client.poll_transmit(now()).unwrap();
     assert_eq!(answer.header(), hex("92cdffffc404"));
     assert_eq!(answer.body(), &hex("81a170c2"));
 }
@@ -344,14 +346,14 @@ fn impossible_requests_are_declined() {
     let own = pair.server.open("x").unwrap();
     let long = "n".repeat(MAX_NAME + 1);
     for (name, number) in [("sip", 0), ("sip", 0xffff), ("sip", own), (&long, 7)] {
-        wire(&mut pair.server);
+        wire(&mut pair.server, pair.now);
         pair.server
             .receive(pair.now, request(name, number).into())
             .unwrap();
         assert!(events(&mut pair.server).is_empty(), "{number}");
         let name = if name.len() > MAX_NAME { "" } else { name };
         let declined = control::channel(name, number, control::State::Decline);
-        assert_eq!(wire(&mut pair.server), message(0, &declined));
+        assert_eq!(wire(&mut pair.server, pair.now), message(0, &declined));
     }
     // Just short enough.
     let longest = "n".repeat(MAX_NAME);
@@ -365,15 +367,15 @@ fn impossible_requests_are_declined() {
 #[test]
 fn requests_and_channels_are_limited() {
     let mut server = Mux::new(false, now());
-    wire(&mut server);
+    wire(&mut server, now());
     for number in 1..=64 {
         server.receive(now(), request("a", number).into()).unwrap();
     }
     assert_eq!(events(&mut server).len(), MAX_REQUESTED);
-    assert!(wire(&mut server).is_empty());
+    assert!(wire(&mut server, now()).is_empty());
     server.receive(now(), request("a", 65).into()).unwrap();
     assert!(events(&mut server).is_empty());
-    assert!(!wire(&mut server).is_empty());
+    assert!(!wire(&mut server, now()).is_empty());
     // One that is given up makes room.
     server.receive(now(), message(64, b"").into()).unwrap();
     server.receive(now(), request("a", 65).into()).unwrap();
@@ -384,16 +386,16 @@ fn requests_and_channels_are_limited() {
         client.open("a").unwrap();
     }
     assert_eq!(client.open("a"), Err(ChannelError::TooManyChannels));
-    wire(&mut client);
+    wire(&mut client, now());
     client.receive(now(), request("a", 0x8000).into()).unwrap();
     assert!(events(&mut client).is_empty());
-    assert!(!wire(&mut client).is_empty());
+    assert!(!wire(&mut client, now()).is_empty());
 }
 
 #[test]
 fn a_flood_of_requests_ends_the_link() {
     let mut server = Mux::new(false, now());
-    wire(&mut server);
+    wire(&mut server, now());
     let flood = request("a", 0).repeat(MAX_CONTROL);
     server.receive(now(), flood.into()).unwrap();
     let one_more = server.receive(now(), request("a", 0).into());
@@ -494,7 +496,7 @@ fn a_channel_that_is_not_read_is_closed_and_the_link_lives() {
     assert!(matches!(events(&mut pair.server)[..], [Event::Data { .. }]));
     pair.server.receive(pair.now, full.into()).unwrap();
     assert_eq!(events(&mut pair.server), [Event::Closed { number }]);
-    assert_eq!(wire(&mut pair.server), message(number, b""));
+    assert_eq!(wire(&mut pair.server, pair.now), message(number, b""));
     assert_eq!(pair.server.unread, 0);
     // Tiny messages are counted as well.
     let mut server = Mux::new(false, now());
@@ -542,7 +544,7 @@ fn beacons_find_out_who_is_gone() {
 
     pair.client.probe(pair.now);
     let just_before = deadline - Duration::from_millis(1);
-    assert_eq!(pair.client.handle_timeout(just_before), Ok(()));
+    assert_eq!(pair.client.handle_timeout(just_before), Ok(false));
     assert_eq!(
         pair.client.handle_timeout(deadline),
         Err(MuxError::BeaconLost)
@@ -552,7 +554,7 @@ fn beacons_find_out_who_is_gone() {
     pair.client
         .receive(just_before, message(9, b"bulk").into())
         .unwrap();
-    assert_eq!(pair.client.handle_timeout(deadline), Ok(()));
+    assert_eq!(pair.client.handle_timeout(deadline), Ok(false));
     let later = just_before + BEACON_TIMEOUT;
     assert_eq!(pair.client.handle_timeout(later), Err(MuxError::BeaconLost));
 }
@@ -563,7 +565,7 @@ fn a_peer_that_never_says_a_word_is_gone() {
     let mut client = Mux::new(true, begun);
     let deadline = begun + FIRST_WORDS_TIMEOUT;
     assert_eq!(client.poll_timeout(), Some(deadline));
-    assert_eq!(client.handle_timeout(begun), Ok(()));
+    assert_eq!(client.handle_timeout(begun), Ok(false));
     assert_eq!(client.handle_timeout(deadline), Err(MuxError::BeaconLost));
 
     // Asked whether it lives, it has no longer than others.
@@ -581,25 +583,136 @@ fn a_peer_that_never_says_a_word_is_gone() {
 #[test]
 fn beacons_go_only_to_peers_that_told_their_version() {
     let mut client = Mux::new(true, now());
-    wire(&mut client);
+    wire(&mut client, now());
     client.probe(now());
-    assert!(wire(&mut client).is_empty());
+    assert!(wire(&mut client, now()).is_empty());
     client
         .receive(now(), hex("92cdffffc40481a17601").into())
         .unwrap();
-    assert_eq!(wire(&mut client), hex("92cdffffc40481a170c3"));
+    assert_eq!(wire(&mut client, now()), hex("92cdffffc40481a170c3"));
     // One that does not know them gets none, but an answer.
     let mut client = Mux::new(true, now());
-    wire(&mut client);
+    wire(&mut client, now());
     client
         .receive(now(), hex("92cdffffc40481a17600").into())
         .unwrap();
     client.probe(now());
-    assert!(wire(&mut client).is_empty());
+    assert!(wire(&mut client, now()).is_empty());
     client
         .receive(now(), hex("92cdffffc40481a170c3").into())
         .unwrap();
-    assert_eq!(wire(&mut client), hex("92cdffffc40481a170c2"));
+    assert_eq!(wire(&mut client, now()), hex("92cdffffc40481a170c2"));
+}
+
+/// Lets the timers of both run until none is left; how many beacons were sent.
+fn settle(pair: &mut Pair) -> usize {
+    let mut beacons = 0;
+    loop {
+        let timers = [pair.client.poll_timeout(), pair.server.poll_timeout()];
+        let Some(next) = timers.into_iter().flatten().min() else {
+            return beacons;
+        };
+        pair.now = next;
+        for mux in [&mut pair.client, &mut pair.server] {
+            beacons += usize::from(mux.handle_timeout(next).unwrap());
+        }
+        pair.run();
+    }
+}
+
+#[test]
+fn who_was_sent_something_and_keeps_silent_is_asked_once() {
+    let (mut pair, number) = Pair::open();
+    // The server answered the request, and was not heard by the client since; the client has
+    // said nothing to that.
+    assert_eq!(pair.client.poll_timeout(), None);
+    assert_eq!(pair.server.poll_timeout(), Some(pair.now + SILENCE));
+    assert_eq!(settle(&mut pair), 1);
+
+    let written = pair.now;
+    pair.client
+        .write(number, Bytes::from_static(b"text"))
+        .unwrap();
+    pair.run();
+    assert_eq!(pair.client.poll_timeout(), Some(written + SILENCE));
+    // More that is sent meanwhile does not put it off.
+    pair.now += SILENCE / 2;
+    pair.client
+        .write(number, Bytes::from_static(b"more"))
+        .unwrap();
+    pair.run();
+    assert_eq!(pair.client.poll_timeout(), Some(written + SILENCE));
+    assert_eq!(settle(&mut pair), 1, "answers are not asked about in turn");
+    assert_eq!(pair.now, written + SILENCE);
+
+    // Whoever says something need not be asked.
+    pair.client
+        .write(number, Bytes::from_static(b"text"))
+        .unwrap();
+    pair.run();
+    pair.server
+        .write(number, Bytes::from_static(b"seen"))
+        .unwrap();
+    pair.run();
+    assert_eq!(pair.client.poll_timeout(), None);
+}
+
+#[test]
+fn who_takes_everything_and_says_nothing_is_gone_after_half_a_minute() {
+    let (mut pair, number) = Pair::open();
+    settle(&mut pair);
+    let begun = pair.now;
+    pair.client
+        .write(number, Bytes::from_static(b"text"))
+        .unwrap();
+    wire(&mut pair.client, begun);
+    let asked = begun + SILENCE;
+    assert_eq!(pair.client.handle_timeout(asked - TICK), Ok(false));
+    assert_eq!(pair.client.handle_timeout(asked), Ok(true));
+    assert_eq!(wire(&mut pair.client, asked), hex("92cdffffc40481a170c3"));
+    let deadline = asked + ANSWER_TIMEOUT;
+    assert_eq!(deadline, begun + Duration::from_secs(30));
+    assert_eq!(pair.client.poll_timeout(), Some(deadline));
+    assert_eq!(pair.client.handle_timeout(deadline - TICK), Ok(false));
+
+    // What was before the beacon has only left by now.
+    pair.client.beacon_delayed(deadline - TICK);
+    assert_eq!(pair.client.handle_timeout(deadline), Ok(false));
+    let deadline = deadline - TICK + ANSWER_TIMEOUT;
+    // What is sent behind it changes nothing.
+    pair.client
+        .write(number, Bytes::from_static(b"text"))
+        .unwrap();
+    wire(&mut pair.client, deadline - TICK);
+    let lost = Err(MuxError::BeaconLost);
+    assert_eq!(pair.client.handle_timeout(deadline), lost);
+}
+
+#[test]
+fn who_asks_in_a_hurry_does_not_wait_for_the_patient_question() {
+    let (mut pair, number) = Pair::open();
+    settle(&mut pair);
+    let begun = pair.now;
+    pair.client
+        .write(number, Bytes::from_static(b"text"))
+        .unwrap();
+    wire(&mut pair.client, begun);
+    let asked = begun + SILENCE;
+    assert_eq!(pair.client.handle_timeout(asked), Ok(true));
+    pair.client.probe(asked);
+    assert_eq!(pair.client.poll_timeout(), Some(asked + BEACON_TIMEOUT));
+}
+
+#[test]
+fn peers_that_do_not_know_beacons_may_keep_silent() {
+    for version in ["", "92cdffffc40481a17600"] {
+        let mut client = Mux::new(true, now());
+        let bytes = [hex(version), request("sip", 0x8000)].concat();
+        client.receive(now(), bytes.into()).unwrap();
+        client.accept(0x8000);
+        assert!(!wire(&mut client, now()).is_empty());
+        assert_eq!(client.poll_timeout(), None);
+    }
 }
 
 #[test]
@@ -640,7 +753,7 @@ fn numbers_wrap_around_the_special_and_the_used_ones() {
 #[test]
 fn several_items_share_a_control_message_and_lax_ones_are_understood() {
     let mut server = Mux::new(false, now());
-    wire(&mut server);
+    wire(&mut server, now());
     let mut items = control::channel("a", 5, control::State::Request);
     items.extend(hex("c0")); // no item of ours
     items.extend(hex("93c4016206cc00")); // name as bytes, wide state
@@ -657,7 +770,7 @@ fn several_items_share_a_control_message_and_lax_ones_are_understood() {
         events(&mut server),
         [requested("a", 5), requested("b", 6), requested("c", 7)]
     );
-    assert_eq!(wire(&mut server), hex("92cdffffc40481a170c2"));
+    assert_eq!(wire(&mut server, now()), hex("92cdffffc40481a170c2"));
     // On the protocol channel there are no requests.
     let request = control::channel("a", 9, control::State::Request);
     server

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use baraza_identity::certificate::{CertificateChain, ChainError};
 use baraza_identity::{DeviceIdentity, testing};
 use baraza_wire::UnixTime;
@@ -228,7 +226,9 @@ fn small_messages_share_a_record_and_the_budget_holds() {
     let (mut client, mut server) = pair();
     let mut mux = Mux::new(true, now().instant);
     let numbers: Vec<_> = (0..50).map(|_| mux.open("sip").unwrap()).collect();
-    let sent = client.write_from(&mut mux, usize::MAX).unwrap();
+    let sent = client
+        .write_from(now().instant, &mut mux, usize::MAX)
+        .unwrap();
     let one = records(&mut client);
     assert_eq!(one.len(), 1);
     server.receive(&one[0]).unwrap();
@@ -240,9 +240,11 @@ fn small_messages_share_a_record_and_the_budget_holds() {
         mux.receive(Instant::now(), frame.into()).unwrap();
     }
     mux.write(numbers[0], vec![1; 200_000].into()).unwrap();
-    let sent = client.write_from(&mut mux, 70_000).unwrap();
+    let sent = client.write_from(now().instant, &mut mux, 70_000).unwrap();
     assert!((70_000..140_000).contains(&sent), "{sent}");
-    client.write_from(&mut mux, usize::MAX).unwrap();
+    client
+        .write_from(now().instant, &mut mux, usize::MAX)
+        .unwrap();
     assert_eq!(run(&mut client, &mut server), (Ok(()), Ok(())));
     let received = plaintext(&mut server);
     assert_eq!(

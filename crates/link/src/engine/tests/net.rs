@@ -16,6 +16,9 @@ use crate::testing::start;
 /// How long anything is under way.
 pub(super) const LATENCY: Duration = Duration::from_millis(5);
 
+/// What a line takes at once.
+const PIECE: usize = 4096;
+
 pub(super) struct Node {
     pub(super) links: Links,
     pub(super) ip: IpAddr,
@@ -33,6 +36,10 @@ pub(super) struct Node {
     pub(super) dht_commands: Vec<baraza_dht::Command>,
     /// What was sent over TCP.
     pub(super) sent: usize,
+    /// Bytes that its line takes in a second, if not any number at once.
+    pub(super) rate: Option<usize>,
+    /// Until when its line is busy.
+    busy: Instant,
     next_channel: u64,
 }
 
@@ -136,6 +143,8 @@ impl Net {
             paused: BTreeMap::new(),
             dht_commands: Vec::new(),
             sent: 0,
+            rate: None,
+            busy: self.now,
             next_channel: 0,
         });
         index
@@ -239,10 +248,15 @@ impl Net {
             }
             TcpCommand::Write { conn, bytes } => {
                 self.nodes[node].sent += bytes.len();
-                let sent = bytes.len();
-                self.tcp(node, LATENCY, TcpEvent::Writable { conn, sent });
-                if let Some((peer, other)) = self.nodes[node].conns.get(&conn).copied() {
-                    self.post(peer, LATENCY, Packet::Bytes(other, bytes));
+                let peer = self.nodes[node].conns.get(&conn).copied();
+                for piece in bytes.chunks(PIECE) {
+                    let sent = piece.len();
+                    let delay = LATENCY + self.time_to_send(node, sent);
+                    self.tcp(node, delay, TcpEvent::Writable { conn, sent });
+                    if let Some((peer, other)) = peer {
+                        let bytes = bytes.slice_ref(piece);
+                        self.post(peer, delay, Packet::Bytes(other, bytes));
+                    }
                 }
             }
             TcpCommand::Close { conn } => {
@@ -260,6 +274,19 @@ impl Net {
                 }
             }
         }
+    }
+
+    /// How long the line of a node takes until this has left, after all that went before.
+    fn time_to_send(&mut self, node: usize, len: usize) -> Duration {
+        let now = self.now;
+        let node = &mut self.nodes[node];
+        let Some(rate) = node.rate else {
+            return Duration::ZERO;
+        };
+        let takes =
+            f64::from(u32::try_from(len).unwrap()) / f64::from(u32::try_from(rate).unwrap());
+        node.busy = node.busy.max(now) + Duration::from_secs_f64(takes);
+        node.busy - now
     }
 
     fn dht_command(&mut self, node: usize, command: baraza_dht::Command) {

@@ -266,6 +266,74 @@ fn a_link_that_dies_unheard_is_dialled_again_for_unanswered_channels() {
 }
 
 #[test]
+fn who_takes_what_is_sent_and_hears_nothing_of_it_is_dialled_again() {
+    let mut net = Net::new(&["alice", "bob"]);
+    let (old, _) = net.connect(A, B, "one");
+    net.run(Duration::from_secs(60));
+    net.take_events(A);
+    // Bob's system takes all bytes, but his program hangs.
+    net.nodes[B].online = false;
+    let unanswered = net.open(A, B, "two");
+    let took = net.wait(|net| !net.nodes[A].events.is_empty());
+    assert_eq!(took, Duration::from_secs(30));
+    let lost = Event::LinkDown {
+        device: net.device(B),
+        reason: DownReason::Lost,
+    };
+    assert_eq!(net.take_events(A), [Event::Closed { channel: old }, lost]);
+    net.nodes[B].online = true;
+    net.wait(|net| {
+        net.accept_all(B);
+        let opened =
+            |e: &Event| matches!(e, Event::Opened { channel, .. } if *channel == unanswered);
+        net.nodes[A].events.iter().any(opened)
+    });
+}
+
+#[test]
+fn a_slow_line_full_of_bytes_is_not_taken_for_a_dead_one() {
+    let mut net = Net::new(&["alice", "bob"]);
+    let (ours, theirs) = net.connect(A, B, "one");
+    net.take_events(A);
+    // What waits in the socket alone takes half a minute.
+    net.nodes[A].rate = Some(8 * 1024);
+    let total = 1 << 20;
+    let mut received = 0;
+    for _ in 0..total / (256 * 1024) {
+        let bytes = vec![7; 256 * 1024].into();
+        net.command(
+            A,
+            Command::Write {
+                channel: ours,
+                bytes,
+            },
+        );
+        net.run(Duration::from_secs(32));
+    }
+    net.wait(|net| {
+        for event in net.take_events(B) {
+            if let Event::Data { channel, bytes } = event {
+                assert_eq!(channel, theirs);
+                received += bytes.len();
+                let len = bytes.len();
+                net.command(
+                    B,
+                    Command::Consumed {
+                        channel,
+                        bytes: len,
+                    },
+                );
+            }
+        }
+        received == total
+    });
+    net.run(Duration::from_secs(60));
+    let events = net.take_events(A);
+    let down = |event: &Event| matches!(event, Event::LinkDown { .. });
+    assert!(!events.iter().any(down), "{events:?}");
+}
+
+#[test]
 fn hanging_up_ends_channels_on_both_sides() {
     let mut net = Net::new(&["alice", "bob"]);
     let (ours, theirs) = net.connect(A, B, "one");

@@ -107,7 +107,7 @@ fn what_real_peers_sent_is_written_byte_for_byte() {
 #[test]
 fn probes_are_answered() {
     let mut server = Mux::new(false, now());
-    wire(&mut server);
+    wire(&mut server, now());
     let mut answers = Vec::new();
     for line in vector("connection-mux-probe-messages.txt").lines() {
         let bytes = hex(line.split(' ').next().unwrap());
@@ -121,7 +121,7 @@ fn probes_are_answered() {
                 }
             }
         }
-        answers.push(wire(&mut server));
+        answers.push(wire(&mut server, now()));
     }
     let expected = [
         "",
