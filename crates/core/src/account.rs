@@ -596,6 +596,7 @@ impl Account {
             }
             Timer::Channel(channel) => return self.channel_timeout(channel),
             Timer::Profile(device) => self.profile_again(device),
+            Timer::NoProfile(device) => self.profile_missing(device),
             Timer::Route(conversation) => return self.route_again(conversation),
             Timer::Clone(conversation) => return self.try_clone(conversation),
             Timer::Erase(conversation) => return self.erase_conversation(&conversation),

@@ -31,6 +31,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Pause before the next one: a daemon of 2023 drops a profile that begins before it has put the
 /// last one of that device away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a profile is waited for that nobody has seen yet, before it is asked for.
+const EXPECTED: Duration = Duration::from_secs(20);
 /// Profiles received at once; each may have [`MAX_LEN`] bytes.
 const AT_ONCE: usize = 8;
 /// And of one device, so that one that stalls does not keep others from it.
@@ -50,6 +52,8 @@ pub(super) struct Profiles {
     sending: BTreeSet<DeviceId>,
     /// How often it was offered to a device since it connected, or since it changed.
     offered: BTreeMap<DeviceId, u32>,
+    /// Devices that were asked for theirs since they connected.
+    asked: BTreeSet<DeviceId>,
     /// Our vCard, and its hash; `None` if there is nothing in it.
     own: Option<(Bytes, String)>,
     /// The same for the own devices, which are told when it is emptied, too.
@@ -239,6 +243,7 @@ impl Account {
         if owner == self.core.account {
             return self.offer_own_profile(device);
         }
+        self.expect_profile(device, &owner);
         let Some((card, sum)) = self.profiles.own.clone() else {
             return;
         };
@@ -330,7 +335,29 @@ impl Account {
     /// A device is connected: it may want the profile now.
     pub(super) fn offer_profile_anew(&mut self, device: DeviceId) {
         self.profiles.offered.remove(&device);
+        self.profiles.asked.remove(&device);
         self.offer_profile(device);
+    }
+
+    /// The profile of an account should come, unless it is here.
+    fn expect_profile(&mut self, device: DeviceId, owner: &AccountId) {
+        if !self.profiles.names.contains_key(owner) && !self.profiles.asked.contains(&device) {
+            let at = self.core.after(EXPECTED);
+            self.core.timers.sooner(Timer::NoProfile(device), at);
+        }
+    }
+
+    /// It did not: asks for it, once for each link. A daemon of 2023 that was declined once, or
+    /// lost the connection, does not send it again by itself.
+    pub(super) fn profile_missing(&mut self, device: DeviceId) {
+        let Some(owner) = self.links.get(&device).map(|peer| peer.account) else {
+            return;
+        };
+        if let Some(conversation) = self.common(&owner, &device)
+            && self.profiles.asked.insert(device)
+        {
+            self.ask_for_profile(conversation, device);
+        }
     }
 
     /// Asks a device for the profile of its account.
@@ -371,9 +398,11 @@ impl Account {
                 version,
                 ..
             } => {
-                // Daemons of 2023 send it so to their other devices, too.
-                let may = self.profile_room(peer) && self.is_member(conversation, &peer.account);
-                may.then(|| taken(peer, version))
+                // Daemons of 2023 send it so to their other devices, too. Who was invited may have
+                // joined before we hear of it; and a daemon that is declined does not try again.
+                let conversation = self.conversations.get(conversation);
+                let may = conversation.is_some_and(|it| it.is_authorised(&peer.account));
+                (may && self.profile_room(peer)).then(|| taken(peer, version))
             }
             TransferName::PulledProfile { conversation, uri } => {
                 let may = *uri == self.core.account && self.is_member(conversation, &peer.account);

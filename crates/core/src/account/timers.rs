@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Channel(ChannelId),
     /// A device may be sent a profile again.
     Profile(DeviceId),
+    /// The profile of a device's account should have come by now.
+    NoProfile(DeviceId),
     /// Look at the routing table of a group.
     Route(ConversationId),
     /// Try again to clone.

@@ -114,6 +114,34 @@ fn strangers_get_and_give_no_profile() {
 }
 
 #[test]
+fn who_is_invited_may_show_a_profile_before_we_hear_of_the_joining() {
+    let mut world = World::pair(5);
+    let chat = world.request(ALICE, BOB);
+    let device = "ab".repeat(32);
+    let push = format!("data-transfer://{chat}/{device}/profile.vcf");
+    assert!(world.knock(BOB, ALICE, &push));
+    world.add("carol");
+    assert!(!world.knock(CAROL, ALICE, &push), "taken from a stranger");
+    let (alice, pull) = (world.id(ALICE), "data-transfer://");
+    let pull = format!("{pull}{chat}/profile/{alice}.vcf");
+    assert!(!world.knock(BOB, ALICE, &pull), "ours is for members");
+}
+
+#[test]
+fn a_profile_that_does_not_come_is_asked_for() {
+    let mut world = World::pair(6);
+    world.hosts[BOB].unseen = true;
+    let chat = world.connect(ALICE, BOB);
+    world.say(ALICE, chat, "hello");
+    world.run(Duration::from_secs(10));
+    assert_eq!(shown(&mut world, ALICE, BOB).unwrap().name, "");
+    let begun = world.now;
+    sees(&mut world, ALICE, BOB, "bob", None);
+    let took = world.now.instant - begun.instant;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
 fn what_is_no_picture_or_name_is_refused() {
     let mut world = World::pair(4);
     let bad = [

@@ -87,6 +87,8 @@ pub(crate) struct Host {
     work: VecDeque<Work>,
     /// A host that gives wrong bytes of files.
     pub(crate) lies: bool,
+    /// A host whose profile is lost on the way when it sends it by itself.
+    pub(crate) unseen: bool,
     /// A host whose notices are lost, as those of a daemon are whose account starts anew.
     pub(crate) mute: bool,
     /// A host that hears nothing on git channels that are there.
@@ -216,6 +218,7 @@ impl World {
             holds_work: false,
             work: VecDeque::new(),
             lies: false,
+            unseen: false,
             mute: false,
             stuck: false,
             events: Vec::new(),

@@ -218,6 +218,7 @@ impl World {
                 }
                 let instant = end.name.starts_with("msg:") || end.name == "sip";
                 let git = end.name.starts_with("git://");
+                let pushed = file && end.name.contains("/profile.vcf");
                 let sent = LinkEvent::Sent {
                     channel,
                     bytes: bytes.len(),
@@ -226,7 +227,7 @@ impl World {
                 if instant && self.swallow > 0 && self.rng.one_in(self.swallow) {
                     return;
                 }
-                let lost = instant && self.hosts[host].mute;
+                let lost = instant && self.hosts[host].mute || pushed && self.hosts[host].unseen;
                 if lost || git && self.hosts[other].stuck {
                     return;
                 }
