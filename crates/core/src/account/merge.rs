@@ -3,9 +3,10 @@
 //!
 //! What comes out does not depend on which device heard of what first, nor on how often:
 //! each rule takes the larger of two by some order. Peers of 2023 cut times to seconds,
-//! which [`contact_heard`] and [`span_heard`] make good for.
+//! which [`contact_heard`], [`span_heard`] and [`request_heard`] make good for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use baraza_store::{ContactRow, RequestRow};
 use baraza_wire::{CommitId, UnixTime};
@@ -103,6 +104,25 @@ fn refine(ours: (UnixTime, UnixTime), theirs: (UnixTime, UnixTime)) -> (UnixTime
         return (added, removed.max(added));
     }
     (added, removed)
+}
+
+/// What a device said of a request. That it was declined in a second, as devices of 2023 say,
+/// is our own word if it may be; else all that was sent in that second is meant.
+pub(super) fn request_heard(
+    ours: Option<&RequestRow>,
+    theirs: RequestRow,
+    exact: bool,
+) -> RequestRow {
+    let cut = theirs.declined;
+    if exact || cut.millis() == 0 {
+        return theirs;
+    }
+    let ours = ours.map(|ours| ours.declined);
+    let declined = match ours.filter(|ours| ours.secs() == cut.secs()) {
+        Some(ours) => ours,
+        None => cut.saturating_add(Duration::from_millis(999)),
+    };
+    RequestRow { declined, ..theirs }
 }
 
 /// Two records of one request. A declined one is pending again only if it was sent anew.
@@ -245,6 +265,39 @@ mod tests {
             let heard = contact_heard(Some(&ours), ours.contact, &cut);
             prop_assert_eq!(contact(&ours, &heard), ours);
         }
+    }
+
+    #[test]
+    fn a_request_declined_in_the_second_it_was_sent_in_is_declined() {
+        let sent = RequestRow {
+            conversation: ConversationId::default(),
+            sender: AccountId::default(),
+            mode: 0,
+            name: String::new(),
+            received: UnixTime::from_millis(5450),
+            declined: UnixTime::default(),
+            issued: UnixTime::from_millis(5400),
+        };
+        let theirs = RequestRow {
+            declined: UnixTime::from_secs(5),
+            issued: UnixTime::default(),
+            ..sent.clone()
+        };
+        let hear = |ours: &RequestRow, exact| {
+            let heard = request_heard(Some(ours), theirs.clone(), exact);
+            request(ours, &heard)
+        };
+        let declined = hear(&sent, false);
+        assert!(!declined.is_pending());
+        assert_eq!(hear(&declined, false), declined, "told once more");
+        // Sent anew: what was said before does not decline it again.
+        let anew = RequestRow {
+            issued: UnixTime::from_millis(6100),
+            ..declined
+        };
+        assert!(hear(&anew, false).is_pending());
+        // Who knows milliseconds means them.
+        assert!(hear(&sent, true).is_pending());
     }
 
     #[test]

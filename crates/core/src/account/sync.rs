@@ -288,6 +288,7 @@ impl Account {
                 } else {
                     row.declined
                 },
+                exact: true,
             };
             message.requests.insert(*id, request);
         }

@@ -128,7 +128,9 @@ impl Account {
             }
         }
         for (id, request) in message.requests {
-            self.take_request(&request_row(id, &request))?;
+            let heard = request_row(id, &request);
+            let heard = merge::request_heard(self.requests.get(&id), heard, request.exact);
+            self.take_request(&heard)?;
         }
         for (id, entries) in message.preferences {
             self.take_preferences(id, entries)?;

@@ -111,6 +111,8 @@ pub struct SyncRequest {
     pub received: UnixTime,
     /// When it was declined; 0 if it was not.
     pub declined: UnixTime,
+    /// Whether that is in milliseconds; else it was cut to a second.
+    pub exact: bool,
 }
 
 /// What one member is known to have, with times in seconds.

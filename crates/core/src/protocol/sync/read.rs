@@ -242,6 +242,7 @@ fn request(reader: &mut Reader<'_>) -> Result<SyncRequest, Error> {
     request.from = from.ok_or(Error::Type("a request with a sender"))?;
     request.received = received.get();
     request.declined = declined.get();
+    request.exact = declined.millis.is_some();
     Ok(request)
 }
 

@@ -164,7 +164,7 @@ prop_compose! {
             ids::<20>().prop_map(ConversationId::new),
             (ids::<20>(), time(), time(), prop::collection::btree_map("[a-z]{1,5}", ".{0,9}", 0..4))
                 .prop_map(|(from, received, declined, metadata)| SyncRequest {
-                    from: AccountId::new(from), received, declined, metadata,
+                    from: AccountId::new(from), received, declined, metadata, exact: true,
                 }),
             0..4,
         ),
