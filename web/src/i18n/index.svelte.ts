@@ -77,6 +77,11 @@ export const number = (value: number) => formats.number.format(value);
 export const percent = (part: number) => formats.percent.format(part);
 export const list = (words: string[]) => formats.list.format(words);
 export const clock = (seconds: number) => formats.time.format(seconds * 1000);
+/** Today where the person is, as a field for dates wants it. */
+export function today(): string {
+  const now = new Date();
+  return [now.getFullYear(), now.getMonth() + 1, now.getDate()].map((part) => String(part).padStart(2, '0')).join('-');
+}
 export const fullDate = (millis: number) => formats.full.format(millis);
 
 const DAY = 86_400_000;
