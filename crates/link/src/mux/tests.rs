@@ -620,6 +620,17 @@ fn settle(pair: &mut Pair) -> usize {
     }
 }
 
+/// A pair whose client wrote on a channel what the server never gets, and when.
+fn unanswered() -> (Pair, u16, Instant) {
+    let (mut pair, number) = Pair::open();
+    settle(&mut pair);
+    let begun = pair.now;
+    let text = Bytes::from_static(b"text");
+    pair.client.write(number, text).unwrap();
+    wire(&mut pair.client, begun);
+    (pair, number, begun)
+}
+
 #[test]
 fn who_was_sent_something_and_keeps_silent_is_asked_once() {
     let (mut pair, number) = Pair::open();
@@ -659,13 +670,7 @@ fn who_was_sent_something_and_keeps_silent_is_asked_once() {
 
 #[test]
 fn who_takes_everything_and_says_nothing_is_gone_after_half_a_minute() {
-    let (mut pair, number) = Pair::open();
-    settle(&mut pair);
-    let begun = pair.now;
-    pair.client
-        .write(number, Bytes::from_static(b"text"))
-        .unwrap();
-    wire(&mut pair.client, begun);
+    let (mut pair, number, begun) = unanswered();
     let asked = begun + SILENCE;
     assert_eq!(pair.client.handle_timeout(asked - TICK), Ok(false));
     assert_eq!(pair.client.handle_timeout(asked), Ok(true));
@@ -690,13 +695,7 @@ fn who_takes_everything_and_says_nothing_is_gone_after_half_a_minute() {
 
 #[test]
 fn who_asks_in_a_hurry_does_not_wait_for_the_patient_question() {
-    let (mut pair, number) = Pair::open();
-    settle(&mut pair);
-    let begun = pair.now;
-    pair.client
-        .write(number, Bytes::from_static(b"text"))
-        .unwrap();
-    wire(&mut pair.client, begun);
+    let (mut pair, _, begun) = unanswered();
     let asked = begun + SILENCE;
     assert_eq!(pair.client.handle_timeout(asked), Ok(true));
     pair.client.probe(asked);
